@@ -1,0 +1,55 @@
+//! SIGINT and SIGTERM as a flag that long work asks for.
+//!
+//! A signal only sets the flag. Loops and [`crate::cmd`] ask for it and return an error, so that
+//! every guard on the way out is dropped in order and nothing is left behind.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+
+static FLAG: OnceLock<Arc<AtomicBool>> = OnceLock::new();
+
+/// The run was ended by a signal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("interrupted by a signal")]
+pub struct Interrupted;
+
+impl From<Interrupted> for io::Error {
+    fn from(_: Interrupted) -> Self {
+        // Not ErrorKind::Interrupted: the standard library repeats those.
+        io::Error::other(Interrupted)
+    }
+}
+
+fn flag() -> &'static Arc<AtomicBool> {
+    FLAG.get_or_init(|| Arc::new(AtomicBool::new(false)))
+}
+
+/// Turns SIGINT, SIGTERM and SIGHUP into the flag. Called once, by `main`.
+///
+/// # Errors
+///
+/// The handler could not be registered.
+pub fn install() -> io::Result<()> {
+    for signal in [SIGINT, SIGTERM, SIGHUP] {
+        signal_hook::flag::register(signal, Arc::clone(flag()))?;
+    }
+    Ok(())
+}
+
+/// Whether a signal has arrived.
+pub fn requested() -> bool {
+    flag().load(Ordering::Relaxed)
+}
+
+/// An error once a signal has arrived.
+///
+/// # Errors
+///
+/// [`Interrupted`], from the first signal on.
+pub fn check() -> Result<(), Interrupted> {
+    if requested() { Err(Interrupted) } else { Ok(()) }
+}

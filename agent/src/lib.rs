@@ -1,0 +1,4 @@
+//! skeleton
+#![allow(missing_docs)]
+pub mod cmd;
+pub mod interrupt;

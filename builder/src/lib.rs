@@ -1,0 +1,3 @@
+//! skeleton
+#![allow(missing_docs)]
+pub mod progress;
