@@ -170,7 +170,10 @@ impl Cmd {
     }
 
     #[expect(clippy::disallowed_methods, reason = "this is the one command runner")]
-    #[expect(unsafe_code, reason = "pre_exec is the only way to set the parent-death signal")]
+    #[expect(
+        unsafe_code,
+        reason = "pre_exec is the only way to set the parent-death signal"
+    )]
     fn command(&self) -> Command {
         let mut command = Command::new(&self.program);
         command

@@ -51,5 +51,9 @@ pub fn requested() -> bool {
 ///
 /// [`Interrupted`], from the first signal on.
 pub fn check() -> Result<(), Interrupted> {
-    if requested() { Err(Interrupted) } else { Ok(()) }
+    if requested() {
+        Err(Interrupted)
+    } else {
+        Ok(())
+    }
 }

@@ -1,1 +1,15 @@
-fn main(){}
+//! The `byoi-agent` program.
+
+use std::process::ExitCode;
+
+use byoi_agent::cli::{Cli, failure};
+use byoi_agent::interrupt;
+use clap::Parser;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    interrupt::install()
+        .map_err(anyhow::Error::from)
+        .and_then(|()| cli.run())
+        .unwrap_or_else(|error| failure("byoi-agent", &error))
+}

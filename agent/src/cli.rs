@@ -1,0 +1,277 @@
+//! The command line of `byoi-agent`.
+
+use std::fs::File;
+use std::io::{self, BufRead, IsTerminal, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Instant;
+
+use anyhow::{Context, bail};
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::apply::GuestShell;
+use crate::cmd::Cmd;
+use crate::error::Error;
+use crate::guest::GuestCommand;
+use crate::report::{Report, Stage, Verdict};
+use crate::root::{GuestRoot, GuestRootMut};
+use crate::rules;
+use crate::run;
+use crate::selection::Selection;
+use crate::text::printable;
+
+/// Exit codes, the same for both programs.
+pub mod exit {
+    /// No blocker is left.
+    pub const READY: u8 = 0;
+    /// The work was done; blockers remain.
+    pub const BLOCKED: u8 = 1;
+    /// The command line makes no sense.
+    pub const USAGE: u8 = 2;
+    /// It could not run or finish.
+    pub const FAILED: u8 = 3;
+}
+
+/// Frees a Linux guest of everything that ties it to the machine it ran on.
+#[derive(Debug, Parser)]
+#[command(name = "byoi-agent", version, max_term_width = 80)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Say what is wrong with the guest; change nothing
+    Check(Target),
+    /// Put right what is wrong, then check again
+    Prepare {
+        #[command(flatten)]
+        target: Target,
+        /// Show every change as a diff and write nothing
+        #[arg(long)]
+        dry_run: bool,
+        /// Do not ask before changing the running system
+        #[arg(long)]
+        yes: bool,
+    },
+    /// List the rules: id, severity, what, why, link
+    Rules {
+        /// How to print the list
+        #[arg(long, value_enum, default_value_t)]
+        format: Format,
+    },
+}
+
+#[derive(Debug, Args)]
+struct Target {
+    /// The guest's root directory
+    #[arg(long, value_name = "DIR", default_value = "/")]
+    root: PathBuf,
+    #[command(flatten)]
+    rules: RuleArgs,
+    #[command(flatten)]
+    output: OutputArgs,
+}
+
+/// `--only` and `--skip`.
+#[derive(Debug, Args)]
+pub struct RuleArgs {
+    /// Use this rule alone (may be repeated)
+    #[arg(long, value_name = "RULE")]
+    only: Vec<String>,
+    /// Report what this rule sees, but let it decide and change nothing
+    #[arg(long, value_name = "RULE")]
+    skip: Vec<String>,
+}
+
+impl From<RuleArgs> for Selection {
+    fn from(args: RuleArgs) -> Self {
+        Self {
+            only: args.only,
+            skip: args.skip,
+        }
+    }
+}
+
+/// How standard output looks.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// For a person
+    #[default]
+    Text,
+    /// For a program
+    Json,
+}
+
+/// `--format` and `--report`.
+#[derive(Debug, Args)]
+pub struct OutputArgs {
+    /// How to print the report
+    #[arg(long, value_enum, default_value_t)]
+    pub format: Format,
+    /// Also write the report as JSON to this file
+    #[arg(long, value_name = "FILE")]
+    pub report: Option<PathBuf>,
+}
+
+impl OutputArgs {
+    /// Prints a report to standard output, and writes it to `--report`.
+    ///
+    /// # Errors
+    ///
+    /// One of the two could not be written.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the report is a file of the host"
+    )]
+    pub fn print(&self, report: &impl serde::Serialize, text: &str) -> anyhow::Result<()> {
+        let json = serde_json::to_string_pretty(report).context("encoding the report")?;
+        let mut stdout = io::stdout().lock();
+        match self.format {
+            Format::Text => write!(stdout, "{text}"),
+            Format::Json => writeln!(stdout, "{json}"),
+        }
+        .and_then(|()| stdout.flush())
+        .context("printing the report")?;
+        if let Some(path) = &self.report {
+            File::create(path)
+                .and_then(|mut file| writeln!(file, "{json}"))
+                .with_context(|| format!("writing the report to {}", path.display()))?;
+        }
+        Ok(())
+    }
+}
+
+impl Cli {
+    /// Does what the command line says.
+    ///
+    /// # Errors
+    ///
+    /// It could not be done.
+    pub fn run(self) -> anyhow::Result<ExitCode> {
+        match self.command {
+            Command::Check(target) => {
+                let root = GuestRoot::open(&target.root)?;
+                target.judge(false, |rules, selection| {
+                    run::check(&root, rules, selection)
+                })
+            }
+            Command::Prepare {
+                target,
+                dry_run,
+                yes,
+            } => {
+                if !dry_run && !yes && target.root == Path::new("/") {
+                    confirm()?;
+                }
+                let root = GuestRootMut::open(&target.root)?;
+                let shell = Shell {
+                    live: target.root == Path::new("/"),
+                };
+                target.judge(dry_run, |rules, selection| {
+                    run::prepare(&root, rules, selection, &shell, dry_run)
+                })
+            }
+            Command::Rules { format } => print_rules(format),
+        }
+    }
+}
+
+impl Target {
+    fn judge(
+        self,
+        diffs: bool,
+        work: impl FnOnce(&[Box<dyn rules::Rule>], &Selection) -> Result<run::Outcome, Error>,
+    ) -> anyhow::Result<ExitCode> {
+        let started = Instant::now();
+        let outcome = work(&rules::catalogue(Vec::new()), &self.rules.into())?;
+        let stages = vec![Stage {
+            name: "guest",
+            seconds: started.elapsed().as_secs_f64(),
+        }];
+        let report = Report::of_root(&self.root, outcome, stages);
+        self.output.print(&report, &report.to_text(diffs))?;
+        Ok(exit_code(report.verdict))
+    }
+}
+
+/// The exit code of a verdict, or of work that ended in none.
+pub fn exit_code(verdict: Option<Verdict>) -> ExitCode {
+    ExitCode::from(match verdict {
+        Some(Verdict::Blocked) => exit::BLOCKED,
+        Some(Verdict::Ready) | None => exit::READY,
+    })
+}
+
+/// The exit code of a failure, which is also told on standard error.
+pub fn failure(program: &str, error: &anyhow::Error) -> ExitCode {
+    eprintln!("{program}: {}", printable(&format!("{error:#}")));
+    let usage = matches!(
+        error.downcast_ref::<Error>(),
+        Some(Error::UnknownRule { .. })
+    );
+    ExitCode::from(if usage { exit::USAGE } else { exit::FAILED })
+}
+
+fn confirm() -> anyhow::Result<()> {
+    if !io::stdin().is_terminal() {
+        bail!("this changes the running system; say --yes to go on");
+    }
+    eprint!("This changes the running system. Go on? [y/N] ");
+    let mut answer = String::new();
+    io::stdin()
+        .lock()
+        .read_line(&mut answer)
+        .context("reading the answer")?;
+    if !answer.trim().eq_ignore_ascii_case("y") {
+        bail!("nothing was changed");
+    }
+    Ok(())
+}
+
+/// Runs commands on the running system, and none in a directory.
+struct Shell {
+    live: bool,
+}
+
+impl GuestShell for Shell {
+    fn run(&self, command: &GuestCommand) -> Result<(), Error> {
+        if !self.live {
+            return Err(Error::ForeignCommand {
+                command: command.argv.join(" "),
+            });
+        }
+        let mut argv = command.argv.iter();
+        let Some(program) = argv.next() else {
+            return Ok(());
+        };
+        Cmd::new(program)
+            .args(argv)
+            .run()
+            .map(drop)
+            .map_err(Error::Command)
+    }
+}
+
+fn print_rules(format: Format) -> anyhow::Result<ExitCode> {
+    let metas: Vec<_> = rules::catalogue(Vec::new())
+        .iter()
+        .map(|rule| rule.meta())
+        .collect();
+    let mut stdout = io::stdout().lock();
+    if format == Format::Json {
+        serde_json::to_writer_pretty(&mut stdout, &metas).context("printing the rules")?;
+        writeln!(stdout)?;
+    } else {
+        for meta in metas {
+            writeln!(
+                stdout,
+                "{:<24} {:<8} {}",
+                meta.id, meta.severity, meta.title
+            )?;
+            writeln!(stdout, "    {}\n    {}", meta.why, meta.doc)?;
+        }
+    }
+    Ok(ExitCode::from(exit::READY))
+}

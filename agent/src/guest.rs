@@ -1,0 +1,271 @@
+//! The guest as rules see it: what it is, its files, and the edits drafted so far.
+//!
+//! Reads go to the disk through [`GuestRoot`] unless a draft covers the path. A path is resolved
+//! inside the root first, so that a file reached by two names is drafted once.
+
+use std::collections::BTreeMap;
+
+use crate::error::Error;
+use crate::facts::Facts;
+use crate::root::{FileKind, GuestPath, GuestRoot};
+use crate::text::Text;
+
+/// The largest configuration file that is read, in bytes.
+pub const CONFIG_LIMIT: u64 = 16 << 20;
+
+/// What a path shall become.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Drafted {
+    /// A regular file with this content.
+    Content(Vec<u8>),
+    /// Nothing: the file, link or whole directory goes.
+    Removed,
+}
+
+/// Who has a file that is made, and with which permissions. Directories made for it on the way have
+/// the same owner and are open to nobody else.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Owner {
+    /// The user id.
+    pub uid: u32,
+    /// The group id.
+    pub gid: u32,
+    /// The permission bits.
+    pub mode: u32,
+}
+
+/// A program to run inside the guest once the files are written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GuestCommand {
+    /// The program and its arguments, in the guest's own file system.
+    pub argv: Vec<String>,
+    /// The guest file that it makes anew.
+    pub produces: GuestPath,
+}
+
+/// A guest with the edits drafted so far.
+#[derive(Debug)]
+pub struct Guest<'a> {
+    root: &'a GuestRoot,
+    facts: &'a Facts,
+    drafts: BTreeMap<GuestPath, Drafted>,
+    owners: BTreeMap<GuestPath, Owner>,
+    commands: Vec<GuestCommand>,
+}
+
+impl<'a> Guest<'a> {
+    /// The guest as it stands.
+    pub fn new(root: &'a GuestRoot, facts: &'a Facts) -> Self {
+        Self {
+            root,
+            facts,
+            drafts: BTreeMap::new(),
+            owners: BTreeMap::new(),
+            commands: Vec::new(),
+        }
+    }
+
+    /// What guest this is.
+    pub fn facts(&self) -> &'a Facts {
+        self.facts
+    }
+
+    /// The disk behind the drafts, for files too large to draft.
+    pub fn root(&self) -> &'a GuestRoot {
+        self.root
+    }
+
+    /// What is drafted, by resolved path.
+    pub fn drafts(&self) -> &BTreeMap<GuestPath, Drafted> {
+        &self.drafts
+    }
+
+    /// The commands drafted, in order.
+    pub fn commands(&self) -> &[GuestCommand] {
+        &self.commands
+    }
+
+    /// The content of a regular file of at most [`CONFIG_LIMIT`]; `None` where there is none.
+    /// Links are followed inside the root. A directory, device, FIFO or socket counts as none.
+    ///
+    /// # Errors
+    ///
+    /// The file is too large or could not be read.
+    pub fn read(&self, path: &GuestPath) -> Result<Option<Vec<u8>>, Error> {
+        let path = self.root.resolve(path)?;
+        match self.draft_covering(&path) {
+            Some(Drafted::Content(content)) => Ok(Some(content.clone())),
+            Some(Drafted::Removed) => Ok(None),
+            None => self.root.read(&path, CONFIG_LIMIT),
+        }
+    }
+
+    /// The content as text, whatever its encoding; `None` as with [`Guest::read`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Guest::read`].
+    pub fn text(&self, path: &GuestPath) -> Result<Option<Text>, Error> {
+        Ok(self.read(path)?.map(|bytes| Text::from_bytes(&bytes)))
+    }
+
+    /// What a path is, the last link not followed; `None` where there is nothing.
+    ///
+    /// # Errors
+    ///
+    /// The guest could not be read.
+    pub fn kind(&self, path: &GuestPath) -> Result<Option<FileKind>, Error> {
+        let path = self.root.resolve_parent(path)?;
+        match self.draft_covering(&path) {
+            Some(Drafted::Content(_)) => Ok(Some(FileKind::Regular)),
+            Some(Drafted::Removed) => Ok(None),
+            None => self.root.kind(&path),
+        }
+    }
+
+    /// Whether a path leads to something, links followed.
+    ///
+    /// # Errors
+    ///
+    /// The guest could not be read.
+    pub fn exists(&self, path: &GuestPath) -> Result<bool, Error> {
+        Ok(self.kind(&self.root.resolve(path)?)?.is_some())
+    }
+
+    /// The entries of a directory, sorted by name, with their full paths; empty where there is no
+    /// such directory.
+    ///
+    /// # Errors
+    ///
+    /// The guest could not be read.
+    pub fn list(&self, dir: &GuestPath) -> Result<Vec<GuestPath>, Error> {
+        let dir = self.root.resolve(dir)?;
+        if let Some(Drafted::Removed) = self.draft_covering(&dir) {
+            return Ok(Vec::new());
+        }
+        let mut paths: Vec<GuestPath> = self
+            .root
+            .list(&dir)?
+            .into_iter()
+            .map(|name| dir.join(&name))
+            .filter(|path| self.drafts.get(path) != Some(&Drafted::Removed))
+            .collect();
+        for (path, draft) in &self.drafts {
+            if path.parent().as_ref() == Some(&dir) && *draft != Drafted::Removed {
+                paths.push(path.clone());
+            }
+        }
+        paths.sort();
+        paths.dedup();
+        Ok(paths)
+    }
+
+    /// Every entry below a directory that is not itself a directory, sorted; links are not
+    /// followed. Empty where there is no such directory.
+    ///
+    /// # Errors
+    ///
+    /// The guest could not be read.
+    pub fn walk(&self, dir: &GuestPath) -> Result<Vec<GuestPath>, Error> {
+        let mut found = Vec::new();
+        let mut pending = self.list(dir)?;
+        while let Some(path) = pending.pop() {
+            match self.kind(&path)? {
+                Some(FileKind::Directory) => pending.extend(self.list(&path)?),
+                Some(_) => found.push(path),
+                None => {}
+            }
+        }
+        found.sort();
+        Ok(found)
+    }
+
+    /// Drafts new content for a file that is there or shall be.
+    ///
+    /// # Errors
+    ///
+    /// The path could not be resolved.
+    pub fn write(&mut self, path: &GuestPath, content: Vec<u8>) -> Result<(), Error> {
+        let path = self.root.resolve(path)?;
+        if self.draft_covering(&path).is_none()
+            && self.root.read(&path, CONFIG_LIMIT)?.as_ref() == Some(&content)
+        {
+            return Ok(());
+        }
+        self.drafts.insert(path, Drafted::Content(content));
+        Ok(())
+    }
+
+    /// As [`Guest::write`]; a file that is not there yet gets this owner. One that is there keeps
+    /// its own.
+    ///
+    /// # Errors
+    ///
+    /// As [`Guest::write`].
+    pub fn write_as(
+        &mut self,
+        path: &GuestPath,
+        content: Vec<u8>,
+        owner: Owner,
+    ) -> Result<(), Error> {
+        self.owners.insert(self.root.resolve(path)?, owner);
+        self.write(path, content)
+    }
+
+    /// Who shall have a file that is made; `None` means root, readable by all.
+    pub fn owner(&self, path: &GuestPath) -> Option<Owner> {
+        self.owners.get(path).copied()
+    }
+
+    /// Drafts new text, in the encoding of the file as it is.
+    ///
+    /// # Errors
+    ///
+    /// As [`Guest::read`].
+    pub fn write_text(&mut self, path: &GuestPath, text: &str) -> Result<(), Error> {
+        let content = match self.text(path)? {
+            Some(old) => old.encode(text),
+            None => text.as_bytes().to_vec(),
+        };
+        self.write(path, content)
+    }
+
+    /// Drafts the removal of a file, link or whole directory. A link goes, not what it names.
+    ///
+    /// # Errors
+    ///
+    /// The path could not be resolved.
+    pub fn remove(&mut self, path: &GuestPath) -> Result<(), Error> {
+        let path = self.root.resolve_parent(path)?;
+        if self.kind(&path)?.is_some() {
+            self.drafts.retain(|drafted, _| !drafted.is_below(&path));
+            if self.root.kind(&path)?.is_some() {
+                self.drafts.insert(path, Drafted::Removed);
+            } else {
+                self.drafts.remove(&path);
+            }
+        }
+        Ok(())
+    }
+
+    /// Drafts a command, once.
+    pub fn run(&mut self, command: GuestCommand) {
+        if !self.commands.contains(&command) {
+            self.commands.push(command);
+        }
+    }
+
+    fn draft_covering(&self, path: &GuestPath) -> Option<&Drafted> {
+        if let Some(draft) = self.drafts.get(path) {
+            return Some(draft);
+        }
+        let mut ancestor = path.parent();
+        while let Some(dir) = ancestor {
+            if let Some(Drafted::Removed) = self.drafts.get(&dir) {
+                return Some(&Drafted::Removed);
+            }
+            ancestor = dir.parent();
+        }
+        None
+    }
+}

@@ -1,0 +1,184 @@
+//! What `prepare` will do, with no choice left to whoever does it.
+//!
+//! A plan holds every file as it was and as it shall be. It is made without writing anything, is
+//! the same for the same guest, and is empty for a guest that is ready.
+
+use schemars::JsonSchema;
+use serde::Serialize;
+use similar::TextDiff;
+
+use crate::error::Error;
+use crate::guest::{CONFIG_LIMIT, Drafted, Guest, GuestCommand, Owner};
+use crate::redact::redact;
+use crate::root::{FileKind, GuestPath};
+use crate::text::Text;
+
+/// What happens to one path.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Step {
+    /// A file gets other content.
+    Edit {
+        /// The file.
+        path: GuestPath,
+        /// Its content when the plan was made.
+        before: Vec<u8>,
+        /// Its content afterwards.
+        after: Vec<u8>,
+    },
+    /// A file is made.
+    Create {
+        /// The file.
+        path: GuestPath,
+        /// Its content.
+        after: Vec<u8>,
+        /// Who has it; `None` means root, readable by all.
+        owner: Option<Owner>,
+    },
+    /// A file, link or directory goes.
+    Remove {
+        /// What goes.
+        path: GuestPath,
+        /// What it is.
+        kind: FileKind,
+        /// A regular file's content; `None` for anything else, and for a file too large to show.
+        before: Option<Vec<u8>>,
+    },
+    /// A program is run inside the guest, after all files are written.
+    Command(GuestCommand),
+}
+
+/// The steps, in the order in which they are done.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Plan {
+    steps: Vec<Step>,
+}
+
+impl Plan {
+    /// Turns what the rules drafted into steps.
+    ///
+    /// # Errors
+    ///
+    /// The guest could not be read.
+    pub fn from_drafts(guest: &Guest<'_>) -> Result<Self, Error> {
+        let root = guest.root();
+        let mut steps = Vec::new();
+        for (path, draft) in guest.drafts() {
+            let step = match (draft, root.kind(path)?) {
+                (Drafted::Content(after), Some(_)) => {
+                    let before = root.read(path, CONFIG_LIMIT)?.unwrap_or_default();
+                    if before == *after {
+                        continue;
+                    }
+                    Step::Edit {
+                        path: path.clone(),
+                        before,
+                        after: after.clone(),
+                    }
+                }
+                (Drafted::Content(after), None) => Step::Create {
+                    path: path.clone(),
+                    after: after.clone(),
+                    owner: guest.owner(path),
+                },
+                (Drafted::Removed, Some(kind)) => Step::Remove {
+                    path: path.clone(),
+                    kind,
+                    before: match root.read(path, CONFIG_LIMIT) {
+                        _ if kind != FileKind::Regular => None,
+                        Err(Error::TooLarge { .. }) => None,
+                        read => read?,
+                    },
+                },
+                (Drafted::Removed, None) => continue,
+            };
+            steps.push(step);
+        }
+        steps.extend(guest.commands().iter().cloned().map(Step::Command));
+        Ok(Self { steps })
+    }
+
+    /// The steps, in the order in which they are done.
+    pub fn steps(&self) -> &[Step] {
+        &self.steps
+    }
+
+    /// Whether there is nothing to do.
+    pub fn is_empty(&self) -> bool {
+        self.steps.is_empty()
+    }
+
+    /// The steps as reported, secrets redacted.
+    pub fn changes(&self) -> Vec<Change> {
+        self.steps.iter().map(Step::change).collect()
+    }
+}
+
+/// How a path changes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Action {
+    /// A file gets other content.
+    Edit,
+    /// A file is made.
+    Create,
+    /// A file, link or directory goes.
+    Remove,
+    /// A program makes the file anew.
+    Command,
+}
+
+/// A change as reported.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct Change {
+    /// The guest path.
+    pub path: String,
+    /// How it changes.
+    pub action: Action,
+    /// A unified diff of text, secrets redacted; the command line of a command.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub diff: Option<String>,
+}
+
+impl Step {
+    /// The step as reported.
+    pub fn change(&self) -> Change {
+        let (path, action, diff) = match self {
+            Self::Edit {
+                path,
+                before,
+                after,
+            } => (path, Action::Edit, diff(path, before, after)),
+            Self::Create { path, after, .. } => (path, Action::Create, diff(path, b"", after)),
+            Self::Remove { path, before, .. } => (
+                path,
+                Action::Remove,
+                before.as_ref().and_then(|before| diff(path, before, b"")),
+            ),
+            Self::Command(command) => (
+                &command.produces,
+                Action::Command,
+                Some(command.argv.join(" ")),
+            ),
+        };
+        Change {
+            path: path.to_string(),
+            action,
+            diff,
+        }
+    }
+}
+
+/// A unified diff; `None` for what is not text.
+fn diff(path: &GuestPath, before: &[u8], after: &[u8]) -> Option<String> {
+    if before.contains(&0) || after.contains(&0) {
+        return None;
+    }
+    let before = Text::from_bytes(before);
+    let after = Text::from_bytes(after);
+    let name = path.to_string();
+    let text = TextDiff::from_lines(redact(before.as_str()), redact(after.as_str()))
+        .unified_diff()
+        .header(&format!("a{name}"), &format!("b{name}"))
+        .to_string();
+    Some(text)
+}

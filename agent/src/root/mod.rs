@@ -1,0 +1,281 @@
+//! The one door to guest files.
+//!
+//! A guest image is hostile: its links point anywhere, its files may be devices. Every access
+//! starts at a held directory descriptor and goes through `openat2(2)` with `RESOLVE_IN_ROOT` and
+//! `RESOLVE_NO_MAGICLINKS`, so an absolute link or a chain of `..` ends inside the guest root.
+//! [`GuestRoot`] reads; [`GuestRootMut`] writes, and only `apply` holds one.
+
+mod path;
+mod write;
+
+use std::ffi::OsString;
+use std::fs::File;
+use std::io::Read;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::ffi::OsStringExt;
+use std::path::{Component, Path, PathBuf};
+
+use nix::dir::Dir;
+use nix::errno::Errno;
+use nix::fcntl::{OFlag, OpenHow, ResolveFlag, openat2, readlinkat};
+use nix::sys::stat::{FileStat, Mode, SFlag, fstat};
+
+pub use path::GuestPath;
+pub use write::GuestRootMut;
+
+use crate::error::Error;
+
+/// How many links a path may lead through, as in the kernel.
+const MAX_LINKS: usize = 40;
+/// The most entries of one directory that are read.
+const MAX_ENTRIES: usize = 100_000;
+
+/// What a directory entry is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FileKind {
+    /// A regular file.
+    Regular,
+    /// A directory.
+    Directory,
+    /// A symbolic link.
+    Symlink,
+    /// A device, FIFO or socket: never opened.
+    Special,
+}
+
+impl FileKind {
+    fn of(stat: &FileStat) -> Self {
+        match SFlag::from_bits_truncate(stat.st_mode) & SFlag::S_IFMT {
+            SFlag::S_IFREG => Self::Regular,
+            SFlag::S_IFDIR => Self::Directory,
+            SFlag::S_IFLNK => Self::Symlink,
+            _ => Self::Special,
+        }
+    }
+}
+
+/// A guest's file system, for reading.
+#[derive(Debug)]
+pub struct GuestRoot {
+    dir: OwnedFd,
+    path: PathBuf,
+}
+
+impl GuestRoot {
+    /// Opens the directory that is the guest's `/`.
+    ///
+    /// # Errors
+    ///
+    /// It is not a directory that can be opened, or the kernel has no `openat2`.
+    #[expect(clippy::disallowed_methods, reason = "the root itself is a host path")]
+    pub fn open(path: &Path) -> Result<Self, Error> {
+        let dir = std::fs::File::open(path).map_err(Error::io("opening", &path.display()))?;
+        let root = Self {
+            dir: dir.into(),
+            path: path.to_owned(),
+        };
+        match root.open_at(&GuestPath::new("/"), OFlag::O_PATH | OFlag::O_DIRECTORY) {
+            Ok(_) => Ok(root),
+            Err(Errno::ENOSYS) => Err(Error::NoOpenat2 {
+                root: path.display().to_string(),
+            }),
+            Err(errno) => Err(Error::io("opening", &path.display())(errno.into())),
+        }
+    }
+
+    /// The host path that it was opened by.
+    pub fn host_path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Follows every link in a path, inside the root. What does not exist stays as it is named, so
+    /// that the path can be created.
+    ///
+    /// # Errors
+    ///
+    /// The links form a loop, or the guest could not be read.
+    pub fn resolve(&self, path: &GuestPath) -> Result<GuestPath, Error> {
+        self.follow(path, true)
+    }
+
+    /// Follows every link in a path but the last.
+    ///
+    /// # Errors
+    ///
+    /// As [`GuestRoot::resolve`].
+    pub fn resolve_parent(&self, path: &GuestPath) -> Result<GuestPath, Error> {
+        self.follow(path, false)
+    }
+
+    fn follow(&self, path: &GuestPath, last: bool) -> Result<GuestPath, Error> {
+        let mut links = 0;
+        let mut done = GuestPath::new("/");
+        let mut pending = components(path.as_path());
+        while let Some(name) = pending.pop() {
+            // `done` holds no links, so that `..` means its parent.
+            let next = done.join(&name);
+            let target = if name != ".." && (last || !pending.is_empty()) {
+                self.read_link(&next)?
+            } else {
+                None
+            };
+            let Some(target) = target else {
+                done = next;
+                continue;
+            };
+            links += 1;
+            if links > MAX_LINKS {
+                return Err(Error::io("resolving", path)(Errno::ELOOP.into()));
+            }
+            if target.is_absolute() {
+                done = GuestPath::new("/");
+            }
+            pending.extend(components(&target));
+        }
+        Ok(done)
+    }
+
+    /// Where a link leads; `None` where there is no link.
+    ///
+    /// # Errors
+    ///
+    /// The guest could not be read.
+    pub fn read_link(&self, path: &GuestPath) -> Result<Option<PathBuf>, Error> {
+        let fd = match self.open_at(path, OFlag::O_PATH | OFlag::O_NOFOLLOW) {
+            Ok(fd) => fd,
+            Err(Errno::ENOENT | Errno::ENOTDIR | Errno::ELOOP) => return Ok(None),
+            Err(errno) => return Err(Error::io("opening", path)(errno.into())),
+        };
+        let stat = fstat(&fd).map_err(|errno| Error::io("examining", path)(errno.into()))?;
+        if FileKind::of(&stat) != FileKind::Symlink {
+            return Ok(None);
+        }
+        readlinkat(&fd, "")
+            .map(|target| Some(target.into()))
+            .map_err(|errno| Error::io("reading the link", path)(errno.into()))
+    }
+
+    /// What a path is, the last link not followed; `None` where there is nothing.
+    ///
+    /// # Errors
+    ///
+    /// The guest could not be read.
+    pub fn kind(&self, path: &GuestPath) -> Result<Option<FileKind>, Error> {
+        Ok(self.stat(path)?.map(|stat| FileKind::of(&stat)))
+    }
+
+    /// Opens a regular file, links followed inside the root; `None` where there is none. Devices,
+    /// FIFOs and sockets are never opened.
+    ///
+    /// # Errors
+    ///
+    /// The file could not be opened.
+    pub fn open_file(&self, path: &GuestPath) -> Result<Option<File>, Error> {
+        let path = self.resolve(path)?;
+        if self.kind(&path)? != Some(FileKind::Regular) {
+            return Ok(None);
+        }
+        let flags = OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_NOCTTY;
+        let file = match self.open_at(&path, flags) {
+            Ok(fd) => File::from(fd),
+            Err(Errno::ENOENT | Errno::ELOOP) => return Ok(None),
+            Err(errno) => return Err(Error::io("opening", &path)(errno.into())),
+        };
+        let metadata = file.metadata().map_err(Error::io("examining", &path))?;
+        Ok(metadata.is_file().then_some(file))
+    }
+
+    /// The content of a regular file; `None` where there is none.
+    ///
+    /// # Errors
+    ///
+    /// It holds more than `limit` bytes, or could not be read.
+    pub fn read(&self, path: &GuestPath, limit: u64) -> Result<Option<Vec<u8>>, Error> {
+        let Some(file) = self.open_file(path)? else {
+            return Ok(None);
+        };
+        let mut content = Vec::new();
+        let taken = file
+            .take(limit.saturating_add(1))
+            .read_to_end(&mut content)
+            .map_err(Error::io("reading", path))?;
+        if u64::try_from(taken).is_ok_and(|taken| taken <= limit) {
+            Ok(Some(content))
+        } else {
+            Err(Error::TooLarge {
+                path: path.to_string(),
+                limit,
+            })
+        }
+    }
+
+    /// The names in a directory, sorted; empty where there is no such directory.
+    ///
+    /// # Errors
+    ///
+    /// The directory could not be read, or holds too many entries.
+    pub fn list(&self, path: &GuestPath) -> Result<Vec<OsString>, Error> {
+        let fd = match self.open_at(path, OFlag::O_RDONLY | OFlag::O_DIRECTORY) {
+            Ok(fd) => fd,
+            Err(Errno::ENOENT | Errno::ENOTDIR) => return Ok(Vec::new()),
+            Err(errno) => return Err(Error::io("opening", path)(errno.into())),
+        };
+        let failed = |errno: Errno| Error::io("listing", path)(errno.into());
+        let mut names = Vec::new();
+        for entry in Dir::from_fd(fd).map_err(failed)?.iter() {
+            let name = entry.map_err(failed)?.file_name().to_bytes().to_vec();
+            if name == b"." || name == b".." {
+                continue;
+            }
+            if names.len() == MAX_ENTRIES {
+                return Err(Error::TooLarge {
+                    path: path.to_string(),
+                    limit: MAX_ENTRIES.try_into().unwrap_or(u64::MAX),
+                });
+            }
+            names.push(OsString::from_vec(name));
+        }
+        names.sort();
+        Ok(names)
+    }
+
+    fn stat(&self, path: &GuestPath) -> Result<Option<FileStat>, Error> {
+        let fd = match self.open_at(path, OFlag::O_PATH | OFlag::O_NOFOLLOW) {
+            Ok(fd) => fd,
+            Err(Errno::ENOENT | Errno::ENOTDIR | Errno::ELOOP) => return Ok(None),
+            Err(errno) => return Err(Error::io("opening", path)(errno.into())),
+        };
+        fstat(&fd)
+            .map(Some)
+            .map_err(|errno| Error::io("examining", path)(errno.into()))
+    }
+
+    fn open_at(&self, path: &GuestPath, flags: OFlag) -> Result<OwnedFd, Errno> {
+        self.open_how(path, flags, Mode::empty())
+    }
+
+    fn open_how(&self, path: &GuestPath, flags: OFlag, mode: Mode) -> Result<OwnedFd, Errno> {
+        let how = OpenHow::new()
+            .flags(flags | OFlag::O_CLOEXEC)
+            .mode(mode)
+            .resolve(ResolveFlag::RESOLVE_IN_ROOT | ResolveFlag::RESOLVE_NO_MAGICLINKS);
+        loop {
+            match openat2(self.dir.as_fd(), path.relative(), how) {
+                // A rename somewhere on the machine raced with the walk.
+                Err(Errno::EAGAIN | Errno::EINTR) => {}
+                result => return result,
+            }
+        }
+    }
+}
+
+/// The components of a path, `..` among them, the last one first.
+fn components(path: &Path) -> Vec<OsString> {
+    let mut names: Vec<OsString> = path
+        .components()
+        .filter(|component| matches!(component, Component::Normal(_) | Component::ParentDir))
+        .map(|component| component.as_os_str().to_owned())
+        .collect();
+    names.reverse();
+    names
+}

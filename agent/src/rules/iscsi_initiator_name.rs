@@ -1,0 +1,151 @@
+//! `iscsi/initiator-name`: the name that this one machine has to iSCSI targets.
+//!
+//! Debian's `iscsid` refuses to start without the file, and its start-up check
+//! (`startup-checks.sh`) makes a new name where the file says `GenerateName=yes`. Red Hat and SUSE
+//! have `iscsi-init.service`, which makes the file where there is none. Where neither is, the
+//! name stays.
+
+use super::{DOC_CUSTOM_IMAGES, Rule, RuleMeta};
+use crate::error::Error;
+use crate::facts::Family;
+use crate::finding::{Defect, Severity};
+use crate::guest::Guest;
+use crate::parse::edit::{self, Edit};
+use crate::parse::iscsi_record;
+
+/// The rule.
+#[derive(Debug)]
+pub struct IscsiInitiatorName;
+
+const NAME: &str = "/etc/iscsi/initiatorname.iscsi";
+const GENERATE: &str = "GenerateName=yes";
+/// Units that make the file where there is none.
+const GENERATORS: [&str; 3] = [
+    "/usr/lib/systemd/system/iscsi-init.service",
+    "/lib/systemd/system/iscsi-init.service",
+    "/etc/systemd/system/iscsi-init.service",
+];
+
+/// How the guest gets another name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Remedy {
+    /// The file asks for one.
+    Ask,
+    /// The file goes.
+    Remove,
+    /// It does not.
+    Leave,
+}
+
+impl Rule for IscsiInitiatorName {
+    fn meta(&self) -> RuleMeta {
+        RuleMeta {
+            id: "iscsi/initiator-name",
+            severity: Severity::Warning,
+            title: "An iSCSI initiator name that every instance would share",
+            why: "Targets tell initiators apart by name, so two instances of the image disturb \
+                  each other's sessions.",
+            doc: DOC_CUSTOM_IMAGES,
+        }
+    }
+
+    fn check(&self, guest: &Guest<'_>) -> Result<Vec<Defect>, Error> {
+        let path = NAME.into();
+        let Some(text) = guest.text(&path)? else {
+            return Ok(Vec::new());
+        };
+        let hint = match remedy(guest)? {
+            Remedy::Ask => "replace the name by GenerateName=yes",
+            Remedy::Remove => "remove the file; iscsi-init.service makes a new one at boot",
+            Remedy::Leave => {
+                "nothing in this guest makes a new name at boot: after the first boot of each \
+                 instance, write one with iscsi-iname"
+            }
+        };
+        Ok(iscsi_record::settings(text.as_str())
+            .filter(|setting| setting.key == "InitiatorName")
+            .map(|setting| {
+                Defect::in_file(
+                    &path,
+                    "every instance of the image would have this initiator name",
+                )
+                .at_line(setting.line)
+                .evidence(format!("{}={}", setting.key, setting.value))
+                .hint(hint)
+            })
+            .collect())
+    }
+
+    fn fix(&self, guest: &mut Guest<'_>) -> Result<(), Error> {
+        let path = NAME.into();
+        let Some(text) = guest.text(&path)? else {
+            return Ok(());
+        };
+        let text = text.as_str();
+        let mut generate = Some(format!("{GENERATE}\n"));
+        let edits: Vec<Edit> = iscsi_record::settings(text)
+            .filter(|setting| setting.key == "InitiatorName")
+            .map(|setting| Edit::replace(setting.range, generate.take().unwrap_or_default()))
+            .collect();
+        if edits.is_empty() {
+            return Ok(());
+        }
+        match remedy(guest)? {
+            Remedy::Ask => guest.write_text(&path, &edit::apply(text, edits)),
+            Remedy::Remove => guest.remove(&path),
+            Remedy::Leave => Ok(()),
+        }
+    }
+}
+
+fn remedy(guest: &Guest<'_>) -> Result<Remedy, Error> {
+    if guest.facts().family == Family::Debian {
+        return Ok(Remedy::Ask);
+    }
+    for unit in GENERATORS {
+        if guest.exists(&unit.into())? {
+            return Ok(Remedy::Remove);
+        }
+    }
+    Ok(Remedy::Leave)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::Fixture;
+
+    const HEADER: &str = "## DO NOT EDIT OR REMOVE THIS FILE!\n\
+        ## If you remove this file, the iSCSI daemon will not start.\n";
+
+    #[test]
+    fn each_family_gets_a_new_name_in_its_own_way() {
+        let named = format!("{HEADER}InitiatorName=iqn.1993-08.org.debian:01:9f3c1d2e7a4b\n");
+        let asked = format!("{HEADER}GenerateName=yes\n");
+        let unit = ("/usr/lib/systemd/system/iscsi-init.service", "[Unit]\n");
+        for (family, files, drafted, left) in [
+            (
+                Family::Debian,
+                vec![(NAME, named.as_str())],
+                Some(Some(asked.clone())),
+                0,
+            ),
+            (Family::Debian, vec![(NAME, asked.as_str())], None, 0),
+            (
+                Family::RedHat,
+                vec![(NAME, named.as_str()), unit],
+                Some(None),
+                0,
+            ),
+            (Family::RedHat, vec![(NAME, named.as_str())], None, 1),
+            (Family::Suse, vec![unit], None, 0),
+        ] {
+            let mut fixture = Fixture::debian(&files);
+            fixture.facts.family = family;
+            let (mut drafts, still) = fixture.fixed(&IscsiInitiatorName);
+            assert_eq!(drafts.remove(NAME), drafted, "{family:?}");
+            assert!(drafts.is_empty());
+            assert_eq!(still.len(), left, "{family:?} {still:?}");
+        }
+    }
+}

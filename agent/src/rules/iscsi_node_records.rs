@@ -1,0 +1,172 @@
+//! `iscsi/node-records`: what the initiator remembers of targets and interfaces.
+//!
+//! open-iscsi keeps its records below `/etc/iscsi` (Debian, SUSE) or `/var/lib/iscsi` (Red Hat);
+//! both are looked at. The directories stay, and so do the interfaces that the packages bring.
+
+use super::{DOC_CUSTOM_IMAGES, Rule, RuleMeta};
+use crate::error::Error;
+use crate::finding::{Defect, Severity};
+use crate::guest::Guest;
+use crate::parse::iscsi_record;
+use crate::root::GuestPath;
+
+/// The rule.
+#[derive(Debug)]
+pub struct IscsiNodeRecords;
+
+/// Where records are kept.
+const DATABASES: [&str; 2] = ["/etc/iscsi", "/var/lib/iscsi"];
+/// The tables of a database, by how a record came about, and what a record there holds.
+const TABLES: [(&str, &str); 7] = [
+    ("nodes", "an iSCSI target that is logged in to"),
+    ("send_targets", "a portal whose targets were discovered"),
+    ("static", "a target that was entered by hand"),
+    ("slp", "targets that were found through SLP"),
+    ("isns", "targets that were found through an iSNS server"),
+    ("fw", "a target that the firmware boots from"),
+    ("ifaces", "a network interface for iSCSI"),
+];
+/// Interfaces that the packages bring.
+const SHIPPED_INTERFACES: [&str; 2] = ["default", "iface.example"];
+/// Settings worth showing; none is a secret.
+const SHOWN: [&str; 3] = ["node.startup", "iface.hwaddress", "iface.net_ifacename"];
+
+impl Rule for IscsiNodeRecords {
+    fn meta(&self) -> RuleMeta {
+        RuleMeta {
+            id: "iscsi/node-records",
+            severity: Severity::Blocker,
+            title: "Records of iSCSI targets, discoveries and interfaces",
+            why: "At boot the initiator logs in to every target that it remembers, and each one \
+                  that OCI cannot reach holds the boot up until it times out.",
+            doc: DOC_CUSTOM_IMAGES,
+        }
+    }
+
+    fn check(&self, guest: &Guest<'_>) -> Result<Vec<Defect>, Error> {
+        let mut defects = Vec::new();
+        for (record, holds) in records(guest)? {
+            let defect = Defect::in_file(&record, format!("the initiator remembers {holds}"))
+                .evidence(evidence(guest, &record)?)
+                .hint("log out of the target and delete the record: iscsiadm -m node -o delete");
+            defects.push(defect);
+        }
+        Ok(defects)
+    }
+
+    fn fix(&self, guest: &mut Guest<'_>) -> Result<(), Error> {
+        for (record, _) in records(guest)? {
+            guest.remove(&record)?;
+        }
+        Ok(())
+    }
+}
+
+/// The records, each a file, link or directory of a table, and what they hold.
+fn records(guest: &Guest<'_>) -> Result<Vec<(GuestPath, &'static str)>, Error> {
+    let mut records: Vec<(GuestPath, &str)> = Vec::new();
+    for database in DATABASES {
+        for (table, holds) in TABLES {
+            for record in guest.list(&GuestPath::from(database).join(table))? {
+                let shipped = table == "ifaces"
+                    && SHIPPED_INTERFACES.iter().any(|name| record.name() == *name);
+                // One database may be a link to the other.
+                let known = records.iter().any(|(known, _)| *known == record);
+                if !shipped && !known {
+                    records.push((record, holds));
+                }
+            }
+        }
+    }
+    Ok(records)
+}
+
+/// The portals that a record names, and the settings worth showing.
+fn evidence(guest: &Guest<'_>, record: &GuestPath) -> Result<String, Error> {
+    let mut seen: Vec<String> = Vec::new();
+    for portal in guest.list(record)? {
+        seen.push(portal.name().to_string_lossy().into_owned());
+    }
+    let files = match guest.kind(record)? {
+        Some(crate::root::FileKind::Regular) => vec![record.clone()],
+        _ => guest.walk(record)?,
+    };
+    for file in files {
+        // A link beside a discovery leads to the node's own record.
+        let Some(text) = guest.text(&file)? else {
+            continue;
+        };
+        for setting in iscsi_record::settings(text.as_str()) {
+            let shown = format!("{} = {}", setting.key, setting.value);
+            if SHOWN.contains(&setting.key) && !setting.value.is_empty() && !seen.contains(&shown) {
+                seen.push(shown);
+            }
+        }
+    }
+    Ok(seen.join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::Fixture;
+
+    const NODE: &str = "# BEGIN RECORD 2.1.8\n\
+        node.name = iqn.2004-04.com.example:storage.data1\n\
+        node.tpgt = 1\nnode.startup = automatic\niface.iscsi_ifacename = default\n\
+        node.session.auth.username = web01\nnode.session.auth.password = Quartz-Lantern\n\
+        # END RECORD\n";
+
+    #[test]
+    fn records_go_and_directories_stay() {
+        let target = "/etc/iscsi/nodes/iqn.2004-04.com.example:storage.data1";
+        let node = format!("{target}/192.0.2.5,3260,1/default");
+        let discovery = "/etc/iscsi/send_targets/192.0.2.5,3260";
+        let fixture = Fixture::debian(&[
+            (&node, NODE),
+            (
+                &format!("{discovery}/st_config"),
+                "discovery.type = sendtargets\n",
+            ),
+            (
+                "/etc/iscsi/ifaces/iface.example",
+                "iface.iscsi_ifacename = iface.example\n",
+            ),
+            (
+                "/etc/iscsi/ifaces/ens192",
+                "iface.hwaddress = 00:50:56:8a:3c:d1\n",
+            ),
+            ("/etc/iscsi/iscsid.conf", "node.startup = automatic\n"),
+            ("/var/lib/iscsi/static/x", ""),
+        ]);
+        fixture.link(
+            &format!("{discovery}/iqn.x,192.0.2.5,3260,1,default"),
+            &format!("{target}/192.0.2.5,3260,1"),
+        );
+        assert_eq!(
+            fixture.found(&IscsiNodeRecords),
+            [
+                format!("{target} 192.0.2.5,3260,1, node.startup = automatic"),
+                format!("{discovery} iqn.x,192.0.2.5,3260,1,default, st_config"),
+                "/etc/iscsi/ifaces/ens192 iface.hwaddress = 00:50:56:8a:3c:d1".into(),
+                "/var/lib/iscsi/static/x ".into(),
+            ]
+        );
+        let (drafts, left) = fixture.fixed(&IscsiNodeRecords);
+        assert_eq!(left, Vec::<String>::new());
+        assert_eq!(
+            drafts.into_iter().collect::<Vec<_>>(),
+            [
+                ("/etc/iscsi/ifaces/ens192".into(), None),
+                (target.into(), None),
+                (discovery.into(), None),
+                ("/var/lib/iscsi/static/x".into(), None),
+            ]
+        );
+    }
+
+    #[test]
+    fn no_initiator_no_records() {
+        assert!(Fixture::debian(&[]).found(&IscsiNodeRecords).is_empty());
+    }
+}

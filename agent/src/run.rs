@@ -1,0 +1,108 @@
+//! Check → plan → apply → check again.
+
+use crate::apply::{GuestShell, apply};
+use crate::error::Error;
+use crate::facts::Facts;
+use crate::finding::{Finding, Status};
+use crate::guest::Guest;
+use crate::interrupt;
+use crate::plan::{Change, Plan};
+use crate::root::{GuestRoot, GuestRootMut};
+use crate::rules::Rule;
+use crate::selection::{Selected, Selection};
+
+/// What a run found and did.
+#[derive(Debug)]
+pub struct Outcome {
+    /// What guest this is.
+    pub facts: Facts,
+    /// Every finding with its status, in the order of the catalogue.
+    pub findings: Vec<Finding>,
+    /// What was, or for a plan would be, changed.
+    pub changes: Vec<Change>,
+}
+
+/// Judges the guest below `root`, changing nothing.
+///
+/// # Errors
+///
+/// The guest could not be read, or the selection names a rule that does not exist.
+pub fn check(
+    root: &GuestRoot,
+    rules: &[Box<dyn Rule>],
+    selection: &Selection,
+) -> Result<Outcome, Error> {
+    let facts = Facts::gather(root)?;
+    let selected = selection.of(rules)?;
+    Ok(Outcome {
+        findings: findings(&selected, &Guest::new(root, &facts))?,
+        facts,
+        changes: Vec::new(),
+    })
+}
+
+/// Finds, plans, and applies unless `dry_run`, then judges again what is there.
+///
+/// # Errors
+///
+/// As [`check`], or the guest could not be written.
+pub fn prepare(
+    root: &GuestRootMut,
+    rules: &[Box<dyn Rule>],
+    selection: &Selection,
+    shell: &dyn GuestShell,
+    dry_run: bool,
+) -> Result<Outcome, Error> {
+    let facts = Facts::gather(root.reader())?;
+    let selected = selection.of(rules)?;
+    let mut guest = Guest::new(root.reader(), &facts);
+    let before = findings(&selected, &guest)?;
+    for selected in selected.iter().filter(|selected| !selected.skipped) {
+        selected.rule.fix(&mut guest)?;
+    }
+    let plan = Plan::from_drafts(&guest)?;
+    let findings = if dry_run {
+        before
+    } else {
+        apply(&plan, root, shell)?;
+        let after = findings(&selected, &Guest::new(root.reader(), &facts))?;
+        settle(before, after)
+    };
+    Ok(Outcome {
+        findings,
+        facts,
+        changes: plan.changes(),
+    })
+}
+
+/// Runs every selected rule; a rule that is skipped still says what it sees.
+fn findings(selected: &[Selected<'_>], guest: &Guest<'_>) -> Result<Vec<Finding>, Error> {
+    let mut findings = Vec::new();
+    for selected in selected {
+        interrupt::check().map_err(Error::Interrupted)?;
+        let status = if selected.skipped {
+            Status::Skipped
+        } else {
+            Status::Open
+        };
+        let meta = selected.rule.meta();
+        for defect in selected.rule.check(guest)? {
+            findings.push(Finding::new(&meta, defect, status));
+        }
+    }
+    Ok(findings)
+}
+
+/// What is still there is open; what is gone was fixed.
+fn settle(before: Vec<Finding>, after: Vec<Finding>) -> Vec<Finding> {
+    let mut settled: Vec<Finding> = before
+        .into_iter()
+        .filter(|old| !after.iter().any(|new| new.is_same_as(old)))
+        .map(|old| Finding {
+            status: Status::Fixed,
+            ..old
+        })
+        .collect();
+    settled.extend(after);
+    settled
+}
