@@ -1,3 +1,33 @@
-//! skeleton
-#![allow(missing_docs)]
+//! Makes any VM disk ready for import into Oracle Cloud Infrastructure, and proves that it boots.
+//!
+//! [`pipeline`] reads from top to bottom as the stages of a build. Each stage consumes what the one
+//! before it made, so that a wrong order does not compile:
+//!
+//! ```text
+//! image::SourceImage → image::WorkDisk → disk::AttachedDisk → guest::MountedGuest
+//!     → disk::AttachedDisk → seal::SealedDisk → qcow2 → boot::BootOutcome
+//! ```
+
+pub mod boot;
+pub mod bootchain;
+pub mod chroot;
+pub mod cli;
+pub mod digest;
+pub mod disk;
+pub mod error;
+pub mod guest;
+pub mod guest_exec;
+pub mod image;
+pub mod layout;
+pub mod output;
+pub mod pipeline;
+pub mod preflight;
+pub mod prepare;
 pub mod progress;
+pub mod qcow2;
+pub mod report;
+pub mod scratch;
+pub mod seal;
+pub mod sparsify;
+pub mod units;
+mod volumes;

@@ -1,0 +1,285 @@
+//! The command line of `byoi-builder`.
+
+use std::env::temp_dir;
+use std::fs;
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::thread::available_parallelism;
+use std::time::Duration;
+
+use anyhow::Context;
+use byoi_agent::cli::{OutputArgs, RuleArgs, exit_code};
+use byoi_agent::rules::access_ssh_key::{PublicKey, UserName};
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::boot::{Accel, Board, Firmware, Profile};
+use crate::guest_exec::{GUEST_EXEC, guest_exec};
+use crate::pipeline::{self, BootOptions, BuildRequest, ConvertRequest};
+use crate::progress::Narrator;
+use crate::qcow2::{Compression, WriteOptions, ZlibLevel};
+use crate::report::BuildReport;
+
+/// Makes any VM disk ready for import into Oracle Cloud Infrastructure, and
+/// proves that it boots.
+#[derive(Debug, Parser)]
+#[command(name = "byoi-builder", version, max_term_width = 80)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Judge an image; change nothing
+    Check(Check),
+    /// Tell what is on an image: partitions, file systems, guest
+    Inspect(Inspect),
+    /// Make an image ready: copy, prepare, write a QCOW2, boot it
+    Build(Build),
+    /// Write an image as a QCOW2, as it is; judge nothing
+    Convert(Convert),
+    /// Boot an image as OCI would; change nothing
+    BootTest(BootTest),
+    #[command(name = GUEST_EXEC, hide = true)]
+    GuestExec { root: PathBuf, argv: Vec<String> },
+}
+
+#[derive(Debug, Args)]
+struct Check {
+    /// The disk image, raw; it is never written
+    image: PathBuf,
+    /// Where temporary files go [default: the system's temporary directory]
+    #[arg(long, value_name = "DIR")]
+    workdir: Option<PathBuf>,
+    #[command(flatten)]
+    rules: RuleArgs,
+    #[command(flatten)]
+    report: OutputArgs,
+}
+
+#[derive(Debug, Args)]
+struct Inspect {
+    /// The disk image, raw; it is never written
+    image: PathBuf,
+    /// Where temporary files go [default: the system's temporary directory]
+    #[arg(long, value_name = "DIR")]
+    workdir: Option<PathBuf>,
+    #[command(flatten)]
+    report: OutputArgs,
+}
+
+#[derive(Debug, Args)]
+struct Convert {
+    /// The disk image, raw, of any content; it is never written
+    image: PathBuf,
+    /// The QCOW2 to make
+    #[arg(short, long, value_name = "OUT")]
+    output: PathBuf,
+    #[command(flatten)]
+    write: WriteArgs,
+    #[command(flatten)]
+    report: OutputArgs,
+}
+
+#[derive(Debug, Args)]
+struct WriteArgs {
+    /// How clusters are compressed
+    #[arg(long, value_enum, default_value_t = CompressionArg::Zlib)]
+    compression: CompressionArg,
+    /// How hard the compression tries, from 1 to 9
+    #[arg(long, value_name = "N", default_value = "6", value_parser = level)]
+    level: ZlibLevel,
+    /// How many threads compress [default: one for each processor]
+    #[arg(long, value_name = "N")]
+    threads: Option<NonZeroUsize>,
+}
+
+#[derive(Debug, Args)]
+struct Build {
+    /// The disk image, raw; it is never written
+    image: PathBuf,
+    /// The QCOW2 to make
+    #[arg(short, long, value_name = "OUT")]
+    output: PathBuf,
+    /// Where temporary files go [default: the directory of OUT]
+    #[arg(long, value_name = "DIR")]
+    workdir: Option<PathBuf>,
+    #[command(flatten)]
+    rules: RuleArgs,
+    /// Put this public key where the guest's SSH server looks for it
+    #[arg(long, value_name = "FILE")]
+    ssh_key: Option<PathBuf>,
+    /// The key is for this user, who is made if need be [default: root where
+    /// root may log in, else the first ordinary user]
+    #[arg(long, value_name = "NAME", requires = "ssh_key")]
+    user: Option<UserName>,
+    /// Make the image although blockers remain (and still exit with 1)
+    #[arg(long)]
+    force: bool,
+    #[command(flatten)]
+    write: WriteArgs,
+    /// Leave out the boot test; the image is then unproved
+    #[arg(long)]
+    no_boot_test: bool,
+    #[command(flatten)]
+    boot: BootArgs,
+    #[command(flatten)]
+    report: OutputArgs,
+}
+
+#[derive(Debug, Args)]
+struct BootTest {
+    /// The disk image, raw or QCOW2; it is never written
+    image: PathBuf,
+    /// Where temporary files go [default: the system's temporary directory]
+    #[arg(long, value_name = "DIR")]
+    workdir: Option<PathBuf>,
+    #[command(flatten)]
+    boot: BootArgs,
+    #[command(flatten)]
+    report: OutputArgs,
+}
+
+#[derive(Debug, Args)]
+struct BootArgs {
+    /// The launch mode of OCI
+    #[arg(long, value_enum, default_value_t = Profile::Paravirtualized)]
+    profile: Profile,
+    /// The firmware
+    #[arg(long, value_enum, default_value_t = Firmware::Bios)]
+    firmware: Firmware,
+    /// The main board; it decides the name of the NIC
+    #[arg(long, value_enum, default_value_t = Board::Q35)]
+    machine: Board,
+    /// What runs the guest
+    #[arg(long, value_enum, default_value_t = Accel::Auto)]
+    accel: Accel,
+    /// How long a boot may take, in seconds
+    #[arg(long, value_name = "S", default_value_t = 900)]
+    timeout: u64,
+}
+
+impl BootArgs {
+    fn options(&self) -> BootOptions {
+        BootOptions {
+            board: self.machine,
+            profile: self.profile,
+            firmware: self.firmware,
+            accel: self.accel,
+            timeout: Duration::from_secs(self.timeout),
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum CompressionArg {
+    /// Deflate, which every reader knows
+    Zlib,
+    /// No compression
+    None,
+}
+
+impl WriteArgs {
+    fn options(&self) -> WriteOptions {
+        WriteOptions {
+            compression: match self.compression {
+                CompressionArg::Zlib => Compression::Zlib { level: self.level },
+                CompressionArg::None => Compression::None,
+            },
+            threads: self
+                .threads
+                .or_else(|| available_parallelism().ok())
+                .unwrap_or(NonZeroUsize::MIN),
+        }
+    }
+}
+
+fn level(text: &str) -> Result<ZlibLevel, String> {
+    text.parse()
+        .ok()
+        .and_then(ZlibLevel::new)
+        .ok_or_else(|| "a level from 1 to 9 is expected".to_owned())
+}
+
+impl Cli {
+    /// Does what the command line says.
+    ///
+    /// # Errors
+    ///
+    /// It could not be done.
+    pub fn run(self) -> anyhow::Result<ExitCode> {
+        let narrator = Narrator::for_stderr();
+        let (report, output) = match self.command {
+            Command::Check(check) => {
+                let workdir = check.workdir.unwrap_or_else(temp_dir);
+                let report = pipeline::check(&check.image, &workdir, &check.rules.into())?;
+                (report, check.report)
+            }
+            Command::Inspect(inspect) => {
+                let workdir = inspect.workdir.unwrap_or_else(temp_dir);
+                let report = pipeline::inspect(&inspect.image, &workdir, narrator)?;
+                (report, inspect.report)
+            }
+            Command::Convert(convert) => {
+                let request = ConvertRequest {
+                    write: convert.write.options(),
+                    image: convert.image,
+                    output: convert.output,
+                };
+                (pipeline::convert(&request, narrator)?, convert.report)
+            }
+            Command::Build(build) => {
+                let (request, output) = build.into_request()?;
+                (pipeline::build(&request, narrator)?, output)
+            }
+            Command::GuestExec { root, argv } => match guest_exec(&root, &argv) {
+                Ok(never) => match never {},
+                Err(error) => {
+                    return Err(error).with_context(|| format!("entering {}", root.display()));
+                }
+            },
+            Command::BootTest(test) => {
+                let workdir = test.workdir.unwrap_or_else(temp_dir);
+                let options = test.boot.options();
+                let report = pipeline::boot_test(&test.image, &workdir, &options, narrator)?;
+                (report, test.report)
+            }
+        };
+        print(&report, &output)
+    }
+}
+
+impl Build {
+    fn into_request(self) -> anyhow::Result<(BuildRequest, OutputArgs)> {
+        let beside = match self.output.parent() {
+            Some(dir) if !dir.as_os_str().is_empty() => dir,
+            _ => Path::new("."),
+        };
+        let request = BuildRequest {
+            workdir: self.workdir.unwrap_or_else(|| beside.to_owned()),
+            image: self.image,
+            selection: self.rules.into(),
+            ssh_key: self.ssh_key.as_deref().map(public_key).transpose()?,
+            user: self.user,
+            force: self.force,
+            write: self.write.options(),
+            boot: (!self.no_boot_test).then(|| self.boot.options()),
+            output: self.output,
+        };
+        Ok((request, self.report))
+    }
+}
+
+fn public_key(path: &Path) -> anyhow::Result<PublicKey> {
+    let reading = || format!("reading the public key {}", path.display());
+    fs::read_to_string(path)
+        .with_context(reading)?
+        .parse()
+        .with_context(reading)
+}
+
+fn print(report: &BuildReport, output: &OutputArgs) -> anyhow::Result<ExitCode> {
+    output.print(report, &report.to_text())?;
+    Ok(exit_code(report.verdict()))
+}

@@ -1,0 +1,40 @@
+//! The SHA-256 of a finished file.
+
+use std::fmt::Write as _;
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+
+use byoi_agent::interrupt;
+use sha2::{Digest, Sha256};
+
+/// How much is read at once, in bytes.
+const CHUNK: usize = 1 << 20;
+
+/// The digest of the whole file, as 64 hexadecimal digits.
+///
+/// # Errors
+///
+/// The file could not be read, or a signal arrived.
+pub fn file_sha256(file: &File) -> io::Result<String> {
+    let mut digest = Sha256::new();
+    let mut buffer = vec![0; CHUNK];
+    let mut offset = 0;
+    loop {
+        interrupt::check()?;
+        let read = file.read_at(&mut buffer, offset)?;
+        if read == 0 {
+            break;
+        }
+        digest.update(&buffer[..read]);
+        offset += u64::try_from(read).map_err(io::Error::other)?;
+    }
+    Ok(digest
+        .finalize()
+        .iter()
+        .fold(String::new(), |mut text, byte| {
+            // Writing to a string cannot fail.
+            write!(text, "{byte:02x}").ok();
+            text
+        }))
+}

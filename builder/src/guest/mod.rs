@@ -1,0 +1,200 @@
+//! The guest's file systems, mounted below one directory as the guest would mount them.
+//!
+//! [`MountedGuest::mount`] takes the disk and [`MountedGuest::close`] gives it back, so nothing can
+//! read or seal the disk while it is mounted. It needs a [`PrivateMounts`]: no mount is ever seen
+//! by the rest of the host, and when the process dies, however it dies, the kernel unmounts all.
+//!
+//! The guest is not trusted. Its paths are resolved inside its own root only (`openat2` with
+//! `RESOLVE_IN_ROOT`), mounts are `nosuid,nodev,noexec`, the file system type is always given, and
+//! nothing of the guest is run. A hibernated guest is refused: its memory holds another state of
+//! the file systems.
+
+mod confined;
+mod error;
+mod mounts;
+mod namespace;
+mod plan;
+mod root;
+mod trim;
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use byoi_agent::interrupt;
+use schemars::JsonSchema;
+use serde::Serialize;
+
+pub use error::GuestError;
+pub use namespace::PrivateMounts;
+pub use trim::Trimmed;
+
+use crate::disk::{Access, AttachedDisk};
+use crate::layout::{ContentKind, Layout, Partition};
+use mounts::{MountStack, Mountable};
+use plan::Step;
+use root::Root;
+
+/// A guest whose file systems are mounted.
+///
+/// Call [`MountedGuest::close`]: a drop unmounts too, but can only log what goes wrong.
+#[derive(Debug)]
+#[must_use = "a guest is unmounted when it is dropped"]
+pub struct MountedGuest {
+    // Dropped in this order: first the mounts, then the disk below them.
+    stack: MountStack,
+    disk: AttachedDisk,
+    mounts: Vec<GuestMount>,
+    access: Access,
+}
+
+/// One file system of the guest's own disk that its fstab names, or its root.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct GuestMount {
+    /// The mount point, as the guest's fstab spells it.
+    pub point: String,
+    /// The number of the partition.
+    pub partition: u32,
+    /// The type of the file system.
+    pub file_system: &'static str,
+    /// Why it is not mounted; nothing where it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub skipped: Option<String>,
+}
+
+impl MountedGuest {
+    /// Finds the root file system on the disk and mounts it with all that its fstab adds from the
+    /// same disk, below a new directory in `workdir`. For reading only, not even a journal is
+    /// replayed.
+    ///
+    /// # Errors
+    ///
+    /// [`GuestError`]: there is no root file system or more than one, the guest is hibernated, or
+    /// something cannot be attached or mounted. Then all is unmounted again and the disk is gone.
+    pub fn mount(
+        disk: AttachedDisk,
+        layout: &Layout,
+        workdir: &Path,
+        _private: &PrivateMounts,
+        access: Access,
+    ) -> Result<Self, GuestError> {
+        for partition in &layout.partitions {
+            if partition.content.kind == ContentKind::Hibernated {
+                return Err(GuestError::Hibernated {
+                    place: format!("partition {}", partition.number),
+                });
+            }
+        }
+        let root = root::find(&disk, layout, workdir)?;
+        let mut guest = Self {
+            stack: MountStack::new(workdir)?,
+            disk,
+            mounts: Vec::new(),
+            access,
+        };
+        guest.mount_root(&root, layout)?;
+        for step in plan::plan(&root, layout) {
+            interrupt::check().map_err(|source| GuestError::Interrupted { source })?;
+            guest.mount_further(&step, layout)?;
+        }
+        Ok(guest)
+    }
+
+    fn mount_root(&mut self, root: &Root, layout: &Layout) -> Result<(), GuestError> {
+        let Some(partition) = layout.partition(root.partition) else {
+            return Err(GuestError::NoRoot {
+                seen: "no partition".to_owned(),
+            });
+        };
+        let what = Mountable::new(partition, self.access, root.mount_option().as_deref())
+            .ok_or_else(|| GuestError::NoRoot {
+                seen: root::describe(partition),
+            })?;
+        self.stack.mount(&self.disk, &what, "/")?;
+        self.record(partition, "/", None);
+        Ok(())
+    }
+
+    /// What the guest itself could do without is no error: its reason is recorded.
+    fn mount_further(&mut self, step: &Step, layout: &Layout) -> Result<(), GuestError> {
+        let Some(partition) = layout.partition(step.partition) else {
+            return Ok(());
+        };
+        let subvolume = step.subvolume.as_deref();
+        let skipped = if let Some(reason) = &step.refused {
+            Some((*reason).to_owned())
+        } else if let Some(what) = Mountable::new(partition, self.access, subvolume) {
+            match self.stack.mount(&self.disk, &what, &step.point) {
+                Ok(()) => None,
+                Err(error) if error.is_bearable() => Some(error.reason()),
+                Err(error) => return Err(error),
+            }
+        } else {
+            Some("not a file system that byoi mounts".to_owned())
+        };
+        self.record(partition, &step.point, skipped);
+        Ok(())
+    }
+
+    fn record(&mut self, partition: &Partition, point: &str, skipped: Option<String>) {
+        self.mounts.push(GuestMount {
+            point: point.to_owned(),
+            partition: partition.number,
+            file_system: partition.content.kind.name(),
+            skipped,
+        });
+    }
+
+    /// The directory that is the guest's `/`. Its files are to be opened confined to it only.
+    pub fn root(&self) -> &Path {
+        self.stack.dir()
+    }
+
+    /// What is mounted, and what is not and why, in the order of mounting.
+    pub fn mounts(&self) -> &[GuestMount] {
+        &self.mounts
+    }
+
+    /// Writes everything back, unmounts in reverse order and gives the disk back.
+    ///
+    /// # Errors
+    ///
+    /// [`GuestError`]: a write failed late, or a mount point is still in use.
+    pub fn close(self) -> Result<AttachedDisk, GuestError> {
+        let Self {
+            mut stack, disk, ..
+        } = self;
+        stack.tear_down()?;
+        Ok(disk)
+    }
+
+    /// Closes the guest and empties the free space of all its file systems, so that nothing that
+    /// was deleted stays in the image.
+    ///
+    /// # Errors
+    ///
+    /// [`GuestError`], as [`MountedGuest::close`]; or a file system cannot be discarded or filled,
+    /// the host has too little room to fill it, or a signal arrived.
+    pub fn close_trimmed(
+        self,
+        layout: &Layout,
+        workdir: &Path,
+    ) -> Result<(AttachedDisk, Vec<Trimmed>), GuestError> {
+        let mounted: BTreeSet<u32> = self
+            .mounts
+            .iter()
+            .filter(|mount| mount.skipped.is_none())
+            .map(|mount| mount.partition)
+            .collect();
+        let disk = self.close()?;
+        let mut trimmed = Vec::new();
+        for partition in &layout.partitions {
+            if mounted.contains(&partition.number) {
+                trimmed.extend(trim::trim(&disk, partition, workdir)?);
+            }
+        }
+        Ok((disk, trimmed))
+    }
+}
+
+#[cfg(test)]
+mod tests;

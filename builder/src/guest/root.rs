@@ -1,0 +1,242 @@
+//! Finding the root file system of the guest on its disk.
+//!
+//! Every Linux file system is mounted read-only, without replaying its journal, and looked at. It
+//! is a root where there is an `/etc` with an fstab or os-release, and system directories beside
+//! it. Where several are, the one counts whose own fstab mounts it at `/`.
+
+use std::fs::{self, File};
+use std::io;
+use std::os::fd::AsFd;
+use std::path::Path;
+
+use byoi_agent::interrupt;
+use byoi_agent::parse::fstab::{self, Entry};
+
+use super::GuestError;
+use super::confined;
+use super::mounts::{MountStack, Mountable};
+use super::plan;
+use crate::disk::{Access, AttachedDisk};
+use crate::layout::{ContentKind, Layout, LinuxFs, Partition, SWAP_HEAD, is_hibernated};
+use crate::units::byte_len;
+use crate::volumes::OwnDisk;
+
+/// An fstab is read up to this length, in bytes.
+const FSTAB_LIMIT: u64 = 1024 * 1024;
+/// How many directories at the top of a btrfs are looked at.
+const MAX_SUBVOLUMES: usize = 256;
+
+/// A file system that holds a Linux system.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Root {
+    /// The number of the partition.
+    pub(super) partition: u32,
+    /// The btrfs subvolume, where it is not the default one.
+    subvolume: Option<String>,
+    /// Its `/etc/fstab`.
+    pub(super) fstab: Vec<Entry>,
+    /// The swap file with a hibernated system.
+    hibernated: Option<String>,
+}
+
+impl Root {
+    /// A root that nobody looked for.
+    #[cfg(test)]
+    pub(super) fn for_tests(partition: u32, fstab: Vec<Entry>) -> Self {
+        Self {
+            partition,
+            subvolume: None,
+            fstab,
+            hibernated: None,
+        }
+    }
+
+    /// The mount option that chooses its subvolume.
+    pub(super) fn mount_option(&self) -> Option<String> {
+        self.subvolume.as_ref().map(|name| format!("subvol={name}"))
+    }
+
+    fn own_entry(&self) -> Option<&Entry> {
+        self.fstab.iter().rev().find(|entry| entry.target == "/")
+    }
+
+    /// What the guest's kernel calls this disk, as far as its fstab tells.
+    pub(super) fn own_disk(&self) -> OwnDisk {
+        OwnDisk::of(self.own_entry().map(|entry| entry.source.as_str()))
+    }
+
+    /// Whether its own fstab mounts it at `/`.
+    fn names_itself(&self, layout: &Layout) -> bool {
+        let Some(entry) = self.own_entry() else {
+            return false;
+        };
+        let partition = plan::resolve(&entry.source, &self.own_disk(), layout);
+        let subvolume = entry
+            .option_value("subvol")
+            .map(|name| name.trim_start_matches('/'));
+        partition.is_some_and(|partition| partition.number == self.partition)
+            && (self.subvolume.is_none() || subvolume == self.subvolume.as_deref())
+    }
+
+    fn describe(&self) -> String {
+        match &self.subvolume {
+            Some(name) => format!("partition {} (subvolume {name})", self.partition),
+            None => format!("partition {}", self.partition),
+        }
+    }
+}
+
+/// Finds the one root file system.
+pub(super) fn find(
+    disk: &AttachedDisk,
+    layout: &Layout,
+    workdir: &Path,
+) -> Result<Root, GuestError> {
+    let mut roots = Vec::new();
+    let mut seen = Vec::new();
+    for partition in &layout.partitions {
+        interrupt::check().map_err(|source| GuestError::Interrupted { source })?;
+        if partition.content.kind.linux_fs().is_none() {
+            seen.push(describe(partition));
+            continue;
+        }
+        match look(disk, partition, workdir) {
+            Ok(found) if found.is_empty() => seen.push(describe(partition)),
+            Ok(found) => roots.extend(found),
+            // A damaged data volume need not keep the guest from booting.
+            Err(error @ (GuestError::Mount { .. } | GuestError::Attach { .. })) => {
+                seen.push(format!("{} ({})", describe(partition), error.reason()));
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    let root = choose(roots, layout, &seen)?;
+    match root.hibernated {
+        Some(path) => Err(GuestError::Hibernated {
+            place: format!("swap file {path}"),
+        }),
+        None => Ok(root),
+    }
+}
+
+fn choose(mut roots: Vec<Root>, layout: &Layout, seen: &[String]) -> Result<Root, GuestError> {
+    if roots.len() > 1 && roots.iter().any(|root| root.names_itself(layout)) {
+        roots.retain(|root| root.names_itself(layout));
+    }
+    match roots.len() {
+        1 => Ok(roots.remove(0)),
+        0 => Err(GuestError::NoRoot {
+            seen: if seen.is_empty() {
+                "it has no partitions".to_owned()
+            } else {
+                seen.join(", ")
+            },
+        }),
+        _ => Err(GuestError::ManyRoots {
+            candidates: roots
+                .iter()
+                .map(Root::describe)
+                .collect::<Vec<_>>()
+                .join(", "),
+        }),
+    }
+}
+
+pub(super) fn describe(partition: &Partition) -> String {
+    let name = match partition.content.kind {
+        ContentKind::Unknown => "of unknown content",
+        kind => kind.name(),
+    };
+    format!("partition {} is {name}", partition.number)
+}
+
+/// Mounts a file system read-only and looks for roots in it.
+fn look(
+    disk: &AttachedDisk,
+    partition: &Partition,
+    workdir: &Path,
+) -> Result<Vec<Root>, GuestError> {
+    let top = match partition.content.kind.linux_fs() {
+        // The default subvolume, then the top with all subvolumes.
+        Some(LinuxFs::Btrfs) => [None, Some("subvolid=5")].as_slice(),
+        _ => [None].as_slice(),
+    };
+    let mut roots = Vec::new();
+    for subvolume in top {
+        let Some(what) = Mountable::new(partition, Access::ReadOnly, *subvolume) else {
+            continue;
+        };
+        let mut stack = MountStack::new(workdir)?;
+        stack.mount(disk, &what, "/")?;
+        let seen =
+            look_into(stack.dir(), partition.number, subvolume.is_some()).map_err(|source| {
+                GuestError::Workdir {
+                    action: "looking at the file system mounted on",
+                    path: stack.dir().to_owned(),
+                    source,
+                }
+            });
+        stack.tear_down()?;
+        roots = seen?;
+        if !roots.is_empty() {
+            break;
+        }
+    }
+    Ok(roots)
+}
+
+fn look_into(dir: &Path, partition: u32, subvolumes: bool) -> io::Result<Vec<Root>> {
+    if !subvolumes {
+        return Ok(examine(&File::open(dir)?, partition, None)
+            .into_iter()
+            .collect());
+    }
+    let mut roots = Vec::new();
+    for entry in fs::read_dir(dir)?.take(MAX_SUBVOLUMES) {
+        let entry = entry?;
+        let name = entry.file_name().into_string();
+        // A comma would begin another mount option. The type comes with the entry: no link counts.
+        if let Ok(name) = name
+            && !name.contains(',')
+            && entry.file_type()?.is_dir()
+        {
+            let directory = confined::open(
+                &File::open(dir)?,
+                &name,
+                nix::fcntl::OFlag::O_DIRECTORY | nix::fcntl::OFlag::O_NOFOLLOW,
+            )?;
+            roots.extend(examine(&directory, partition, Some(name)));
+        }
+    }
+    Ok(roots)
+}
+
+/// Whether a directory is the root of a Linux system.
+fn examine(root: &impl AsFd, partition: u32, subvolume: Option<String>) -> Option<Root> {
+    let described = ["etc/fstab", "etc/os-release", "usr/lib/os-release"]
+        .iter()
+        .any(|path| confined::exists(root, path));
+    let systemic = ["sbin", "usr"]
+        .iter()
+        .any(|path| confined::exists(root, path));
+    if !confined::is_dir(root, "etc") || !described || !systemic {
+        return None;
+    }
+    let text = confined::read(root, "etc/fstab", FSTAB_LIMIT).unwrap_or_default();
+    let fstab = fstab::entries(&String::from_utf8_lossy(&text));
+    let hibernated = fstab
+        .iter()
+        .filter(|entry| entry.is_swap() && entry.source.starts_with('/'))
+        .filter(|entry| !entry.source.starts_with("/dev/"))
+        .find(|entry| {
+            confined::read(root, &entry.source, byte_len(SWAP_HEAD))
+                .is_ok_and(|head| is_hibernated(&head))
+        })
+        .map(|entry| entry.source.clone());
+    Some(Root {
+        partition,
+        subvolume,
+        fstab,
+        hibernated,
+    })
+}

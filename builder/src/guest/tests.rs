@@ -1,0 +1,527 @@
+use std::fs::{self, File};
+use std::os::unix::fs::{FileExt, symlink};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
+use std::process::Stdio;
+use std::thread;
+use std::time::Duration;
+
+use byoi_agent::cmd::Cmd;
+use nix::mount::{MntFlags, MsFlags, mount, umount2};
+use nix::sys::signal::{Signal, raise};
+use tempfile::TempDir;
+
+use super::*;
+use crate::image::{SourceImage, WorkDisk};
+use crate::progress::Narrator;
+use crate::seal::SealError;
+
+const MIB: u64 = 1024 * 1024;
+const ROOT_UUID: &str = "11111111-1111-4111-8111-111111111111";
+const BOOT_UUID: &str = "22222222-2222-4222-8222-222222222222";
+
+/// A disk under construction, and the directory that stands for the host's workdir.
+struct Fixture {
+    // Unmounted before the directory goes.
+    disk: AttachedDisk,
+    private: PrivateMounts,
+    dir: TempDir,
+}
+
+impl Fixture {
+    /// A sparse disk partitioned by an sfdisk script.
+    fn new(size: u64, script: &str) -> Self {
+        let private = PrivateMounts::enter().unwrap();
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("disk");
+        File::create(&path).unwrap().set_len(size).unwrap();
+        Cmd::new("sh")
+            .args([
+                "-c",
+                "printf '%b' \"$1\" | sfdisk -q --no-tell-kernel \"$2\"",
+            ])
+            .args(["sh", script])
+            .arg(&path)
+            .run()
+            .unwrap();
+        let source = SourceImage::open(&path).unwrap();
+        let work = WorkDisk::copy_of(&source, dir.path(), Narrator::Silent).unwrap();
+        fs::remove_file(path).unwrap();
+        Self {
+            disk: AttachedDisk::new(work).unwrap(),
+            private,
+            dir,
+        }
+    }
+
+    /// Makes a file system in a partition and lets `fill` put files into it.
+    fn make(&self, number: u32, mkfs: &str, fill: impl FnOnce(&Path)) {
+        let layout = self.disk.layout().unwrap();
+        let range = layout.partition(number).unwrap().range;
+        let device = self.disk.attach(range, Access::ReadWrite).unwrap();
+        Cmd::new("sh")
+            .args(["-c", &format!("{mkfs} \"$0\"")])
+            .arg(device.path())
+            .run()
+            .unwrap();
+        if let Some(fs) = self
+            .disk
+            .layout()
+            .unwrap()
+            .partition(number)
+            .unwrap()
+            .content
+            .kind
+            .linux_fs()
+        {
+            let point = self.dir.path().join("fill");
+            fs::create_dir(&point).unwrap();
+            let kind = Some(fs.driver());
+            mount(
+                Some(device.path()),
+                &point,
+                kind,
+                MsFlags::empty(),
+                None::<&str>,
+            )
+            .unwrap();
+            fill(&point);
+            unmount(&point);
+            fs::remove_dir(&point).unwrap();
+        }
+        device.detach().unwrap();
+    }
+
+    /// Mounts the guest. The rest is to be dropped last.
+    fn mount(self) -> (Result<MountedGuest, GuestError>, TempDir, PrivateMounts) {
+        let layout = self.disk.layout().unwrap();
+        let result = MountedGuest::mount(
+            self.disk,
+            &layout,
+            self.dir.path(),
+            &self.private,
+            Access::ReadWrite,
+        );
+        (result, self.dir, self.private)
+    }
+}
+
+/// Unmounts as soon as nobody uses it: a process that another test is about to start has for a
+/// moment every file of this one.
+fn unmount(point: &Path) {
+    umount2(point, MntFlags::MNT_DETACH).unwrap();
+}
+
+/// Just enough of a Linux system.
+fn linux(root: &Path, fstab: &str) {
+    for dir in ["etc", "usr", "boot", "home", "tmp"] {
+        fs::create_dir(root.join(dir)).unwrap();
+    }
+    fs::write(root.join("etc/fstab"), fstab).unwrap();
+}
+
+/// Mounts and loop devices whose name has `dir` in it, and what lies in it.
+fn leftovers(dir: &Path) -> Vec<String> {
+    let name = dir.to_str().unwrap();
+    let mut left: Vec<String> = fs::read_to_string("/proc/thread-self/mounts")
+        .unwrap()
+        .lines()
+        .filter(|line| line.contains(name))
+        .map(str::to_owned)
+        .collect();
+    left.extend(loops(name));
+    for entry in fs::read_dir(dir).unwrap() {
+        left.push(entry.unwrap().path().display().to_string());
+    }
+    left
+}
+
+/// The loop devices that do not go by themselves, as they do with the last user of their mount.
+fn loops(name: &str) -> Vec<String> {
+    for _ in 0..100 {
+        if attached(name).is_empty() {
+            break;
+        }
+        thread::sleep(Duration::from_millis(20));
+    }
+    attached(name)
+}
+
+fn attached(name: &str) -> Vec<String> {
+    fs::read_dir("/sys/block")
+        .unwrap()
+        .filter_map(|entry| {
+            fs::read_to_string(entry.unwrap().path().join("loop/backing_file")).ok()
+        })
+        .filter(|backing| backing.contains(name))
+        .collect()
+}
+
+fn mounted(guest: &MountedGuest) -> Vec<(&str, u32, bool)> {
+    guest
+        .mounts()
+        .iter()
+        .map(|mount| {
+            (
+                mount.point.as_str(),
+                mount.partition,
+                mount.skipped.is_none(),
+            )
+        })
+        .collect()
+}
+
+fn two_partitions() -> Fixture {
+    let fixture = Fixture::new(96 * MIB, "label: dos\\nsize=16M,bootable\\nsize=64M\\n");
+    let mkfs = |uuid| format!("mkfs.ext4 -q -U {uuid}");
+    fixture.make(1, &mkfs(BOOT_UUID), |boot| {
+        fs::write(boot.join("kernel"), "kernel").unwrap();
+    });
+    let fstab = format!(
+        "UUID={ROOT_UUID} / ext4 defaults 0 1\nUUID={BOOT_UUID} /boot ext4 defaults 0 2\n\
+         server:/export /srv nfs defaults 0 0\n/dev/sdb1 /data ext4 defaults 0 0\n\
+         UUID=33333333-3333-4333-8333-333333333333 none swap sw 0 0\n"
+    );
+    fixture.make(2, &mkfs(ROOT_UUID), |root| linux(root, &fstab));
+    fixture
+}
+
+#[test]
+fn privileged_a_guest_is_mounted_as_its_fstab_says_and_leaves_nothing() {
+    let fixture = two_partitions();
+    let layout = fixture.disk.layout().unwrap();
+    let (guest, dir, private) = fixture.mount();
+    let guest = guest.unwrap();
+    assert_eq!(mounted(&guest), [("/", 2, true), ("/boot", 1, true)]);
+    let kernel = guest.root().join("boot/kernel");
+    assert_eq!(fs::read_to_string(&kernel).unwrap(), "kernel");
+    fs::write(&kernel, "new kernel").unwrap();
+    let table = fs::read_to_string("/proc/thread-self/mounts").unwrap();
+    let root = guest.root().to_str().unwrap();
+    for line in table.lines().filter(|line| line.contains(root)) {
+        for option in ["rw", "nosuid", "nodev", "noexec"] {
+            assert!(line.contains(option), "{line}");
+        }
+    }
+    // A device that is mounted is no source: the copy would be torn.
+    let device = table
+        .lines()
+        .find(|line| line.contains(root))
+        .and_then(|line| line.split(' ').next())
+        .unwrap();
+    let error = SourceImage::open(Path::new(device)).unwrap_err();
+    assert!(
+        error.to_string().starts_with("opening for exclusive use"),
+        "{error}"
+    );
+    // The rest of the host sees none of it.
+    let host = fs::read_to_string("/proc/self/mounts").unwrap();
+    assert!(!host.contains(root), "{host}");
+
+    let disk = guest.close().unwrap();
+    assert_eq!(leftovers(dir.path()), Vec::<String>::new());
+    let guest =
+        MountedGuest::mount(disk, &layout, dir.path(), &private, Access::ReadWrite).unwrap();
+    let kernel = guest.root().join("boot/kernel");
+    assert_eq!(fs::read_to_string(kernel).unwrap(), "new kernel");
+    let sealed = guest.close().unwrap().seal(&layout).unwrap();
+    assert_eq!(sealed.size(), 96 * MIB);
+    drop(sealed);
+    assert_eq!(leftovers(dir.path()), Vec::<String>::new());
+}
+
+#[test]
+fn privileged_xfs_and_btrfs_guests_are_mounted_and_sealed() {
+    let fixture = Fixture::new(320 * MIB, "label: dos\\nsize=310M\\n");
+    fixture.make(1, "mkfs.xfs -q -f", |root| {
+        linux(root, "/dev/vda1 / xfs defaults 0 0\n");
+    });
+    let layout = fixture.disk.layout().unwrap();
+    let (guest, dir, _private) = fixture.mount();
+    let guest = guest.unwrap();
+    assert_eq!(mounted(&guest), [("/", 1, true)]);
+    let (disk, trimmed) = guest.close_trimmed(&layout, dir.path()).unwrap();
+    assert!(trimmed[0].discarded.unwrap() > 200 * MIB, "{trimmed:?}");
+    assert!(!trimmed[0].filled);
+    disk.seal(&layout).unwrap();
+    assert_eq!(leftovers(dir.path()), Vec::<String>::new());
+
+    let fixture = Fixture::new(160 * MIB, "label: gpt\\nsize=150M,name=system\\n");
+    let fstab = "PARTLABEL=system / btrfs subvol=@,ro 0 0\n\
+                 PARTLABEL=system /home btrfs subvol=/@home 0 0\n";
+    fixture.make(1, "mkfs.btrfs -q", |top| {
+        for name in ["@", "@home", "@old"] {
+            Cmd::new("btrfs")
+                .args(["-q", "subvolume", "create"])
+                .arg(top.join(name))
+                .run()
+                .unwrap();
+        }
+        linux(&top.join("@"), fstab);
+        // A copy of an earlier state claims to be `@`, which it is not.
+        linux(&top.join("@old"), fstab);
+        fs::write(top.join("@home/letter"), "dear").unwrap();
+    });
+    let layout = fixture.disk.layout().unwrap();
+    let (guest, dir, _private) = fixture.mount();
+    let guest = guest.unwrap();
+    assert_eq!(mounted(&guest), [("/", 1, true), ("/home", 1, true)]);
+    let letter = guest.root().join("home/letter");
+    assert_eq!(fs::read_to_string(letter).unwrap(), "dear");
+    let (disk, trimmed) = guest.close_trimmed(&layout, dir.path()).unwrap();
+    assert_eq!(trimmed.len(), 1, "{trimmed:?}");
+    assert!(trimmed[0].discarded.is_some());
+    disk.seal(&layout).unwrap();
+    assert_eq!(leftovers(dir.path()), Vec::<String>::new());
+}
+
+#[test]
+fn privileged_no_mount_point_leads_to_the_host() {
+    let host = tempfile::tempdir().unwrap();
+    let target = host.path().to_str().unwrap().to_owned();
+    let fixture = Fixture::new(
+        160 * MIB,
+        "label: gpt\\nsize=16M\\nsize=16M\\nsize=16M\\nsize=16M\\nsize=64M,name=root\\n",
+    );
+    for number in 1..=4 {
+        fixture.make(number, &format!("mkfs.ext4 -q -L fs{number}"), |top| {
+            fs::write(top.join("mark"), number.to_string()).unwrap();
+        });
+    }
+    fixture.make(5, "mkfs.ext4 -q", |root| {
+        linux(
+            root,
+            "PARTLABEL=root / ext4 defaults 0 1\nLABEL=fs1 /up ext4\nLABEL=fs2 /absolute ext4\n\
+             LABEL=fs3 /self ext4\nLABEL=fs4 /boot/../../../tmp ext4\n",
+        );
+        // The guest has a directory of that name too.
+        fs::create_dir_all(root.join(&target[1..])).unwrap();
+        fs::create_dir_all(root.join("other")).unwrap();
+        symlink(format!("../../../../..{target}"), root.join("up")).unwrap();
+        symlink("/other", root.join("absolute")).unwrap();
+        symlink("/", root.join("self")).unwrap();
+    });
+    let (guest, dir, _private) = fixture.mount();
+    let guest = guest.unwrap();
+    assert_eq!(
+        mounted(&guest),
+        [
+            ("/", 5, true),
+            ("/up", 1, true),
+            ("/absolute", 2, true),
+            ("/self", 3, false),
+            ("/boot/../../../tmp", 4, false),
+        ]
+    );
+    let inside = guest.root().join(&target[1..]);
+    assert_eq!(fs::read_to_string(inside.join("mark")).unwrap(), "1");
+    let other = guest.root().join("other/mark");
+    assert_eq!(fs::read_to_string(other).unwrap(), "2");
+    assert_eq!(fs::read_dir(host.path()).unwrap().count(), 0);
+    guest.close().unwrap();
+    assert_eq!(leftovers(dir.path()), Vec::<String>::new());
+}
+
+#[test]
+fn privileged_nothing_deleted_stays_in_the_free_space() {
+    const MARKER: &[u8] = b"0050568a1b2c-was-my-mac";
+    for (mkfs, filled) in [
+        ("mkfs.ext4 -q -b 1024", true),
+        ("mkfs.ext4 -q -b 4096", false),
+    ] {
+        let fixture = Fixture::new(48 * MIB, "label: dos\\nsize=40M\\n");
+        fixture.make(1, mkfs, |root| {
+            linux(root, "/dev/sda1 / ext4 defaults 0 1\n");
+            // Every second file goes: what is free then are single blocks.
+            for index in 0..400 {
+                let bytes = if index % 2 == 0 { MARKER } else { b"kept" };
+                fs::write(root.join(format!("tmp/{index}")), bytes).unwrap();
+            }
+            let top = File::open(root).unwrap();
+            nix::unistd::syncfs(&top).unwrap();
+            for index in (0..400).step_by(2) {
+                fs::remove_file(root.join(format!("tmp/{index}"))).unwrap();
+            }
+        });
+        let layout = fixture.disk.layout().unwrap();
+        let holds = |file: &File| {
+            let mut bytes = vec![0; usize::try_from(48 * MIB).unwrap()];
+            file.read_exact_at(&mut bytes, 0).unwrap();
+            bytes.windows(MARKER.len()).any(|window| window == MARKER)
+        };
+        assert!(
+            holds(fixture.disk.file()),
+            "{mkfs}: the test proves nothing"
+        );
+        let (guest, dir, _private) = fixture.mount();
+        let guest = guest.unwrap();
+        assert_eq!(fs::read(guest.root().join("tmp/1")).unwrap(), b"kept");
+        // Ext4 reserves free extents for the small files to come.
+        for index in 0..8 {
+            fs::write(guest.root().join(format!("tmp/new{index}")), "new").unwrap();
+        }
+        let (disk, trimmed) = guest.close_trimmed(&layout, dir.path()).unwrap();
+        assert_eq!(trimmed[0].filled, filled, "{mkfs}");
+        let sealed = disk.seal(&layout).unwrap();
+        assert!(!holds(sealed.file()), "{mkfs}");
+        // The zeros were given back.
+        let blocks = std::os::unix::fs::MetadataExt::blocks(&sealed.file().metadata().unwrap());
+        assert!(blocks * 512 < 12 * MIB, "{mkfs}: {blocks}");
+    }
+}
+
+#[test]
+fn privileged_a_disk_without_one_root_is_refused() {
+    let table = "label: dos\\nsize=16M\\nsize=16M\\n";
+    let fixture = Fixture::new(48 * MIB, table);
+    fixture.make(1, "mkfs.ext4 -q", |_| {});
+    fixture.make(2, "mkfs.vfat -F 16", |_| {});
+    let (guest, dir, _private) = fixture.mount();
+    let error = guest.unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "no Linux root file system on the disk, partition 1 is ext4, partition 2 is vfat: \
+         give the whole boot disk of the machine"
+    );
+    assert_eq!(leftovers(dir.path()), Vec::<String>::new());
+
+    let fixture = Fixture::new(48 * MIB, table);
+    for number in [1, 2] {
+        fixture.make(number, "mkfs.ext4 -q", |root| linux(root, "# nothing\n"));
+    }
+    let (guest, dir, _private) = fixture.mount();
+    let error = guest.unwrap_err();
+    assert!(
+        matches!(&error, GuestError::ManyRoots { candidates }
+        if candidates == "partition 1, partition 2"),
+        "{error}"
+    );
+    assert_eq!(leftovers(dir.path()), Vec::<String>::new());
+}
+
+#[test]
+fn privileged_of_two_roots_the_one_that_names_itself_counts() {
+    let fixture = Fixture::new(48 * MIB, "label: dos\\nsize=16M\\nsize=16M\\n");
+    let fstab = "/dev/disk/by-label/now / ext4 defaults 0 1\n";
+    fixture.make(1, "mkfs.ext4 -q -L then", |root| linux(root, fstab));
+    fixture.make(2, "mkfs.ext4 -q -L now", |root| linux(root, fstab));
+    let (guest, _dir, _private) = fixture.mount();
+    let guest = guest.unwrap();
+    assert_eq!(mounted(&guest), [("/", 2, true)]);
+    guest.close().unwrap();
+}
+
+#[test]
+fn privileged_a_hibernated_guest_is_refused() {
+    let hibernate = "sh -c 'mkswap -q \"$1\"; printf S1SUSPEND | \
+                     dd of=\"$1\" bs=1 seek=4086 conv=notrunc status=none' sh";
+    let fixture = Fixture::new(48 * MIB, "label: dos\\nsize=16M\\nsize=16M\\n");
+    fixture.make(1, "mkfs.ext4 -q", |root| linux(root, ""));
+    fixture.make(2, hibernate, |_| {});
+    let (guest, _dir, _private) = fixture.mount();
+    let error = guest.unwrap_err();
+    assert!(
+        matches!(&error, GuestError::Hibernated { place } if place == "partition 2"),
+        "{error}"
+    );
+
+    let fixture = Fixture::new(48 * MIB, "label: dos\\nsize=32M\\n");
+    fixture.make(1, "mkfs.ext4 -q", |root| {
+        linux(root, "/swap none swap sw 0 0\n");
+        let file = File::create(root.join("swap")).unwrap();
+        file.set_len(MIB).unwrap();
+        file.write_all_at(b"S1SUSPEND", 4086).unwrap();
+    });
+    let (guest, dir, _private) = fixture.mount();
+    let error = guest.unwrap_err();
+    assert!(
+        matches!(&error, GuestError::Hibernated { place } if place == "swap file /swap"),
+        "{error}"
+    );
+    assert_eq!(leftovers(dir.path()), Vec::<String>::new());
+}
+
+#[test]
+fn privileged_a_panic_leaves_nothing() {
+    let (guest, dir, _private) = two_partitions().mount();
+    let outcome = catch_unwind(AssertUnwindSafe(|| {
+        let guest = guest.unwrap();
+        panic!("on purpose, with {} mounted", guest.root().display());
+    }));
+    assert!(outcome.is_err());
+    assert_eq!(leftovers(dir.path()), Vec::<String>::new());
+}
+
+#[test]
+fn privileged_a_mount_point_in_use_is_named() {
+    let (guest, dir, _private) = two_partitions().mount();
+    let guest = guest.unwrap();
+    let root = guest.root().to_owned();
+    let kernel = File::open(root.join("boot/kernel")).unwrap();
+    let error = guest.close().unwrap_err();
+    assert_eq!(error.to_string(), "unmounting the guest's /boot");
+    drop(kernel);
+    // The mounts would go with the namespace; the devices go with the mounts.
+    unmount(&root.join("boot"));
+    unmount(&root);
+    fs::remove_dir(&root).unwrap();
+    assert_eq!(leftovers(dir.path()), Vec::<String>::new());
+}
+
+#[test]
+fn privileged_a_damaged_file_system_is_not_sealed() {
+    let fixture = Fixture::new(48 * MIB, "label: dos\\nsize=32M\\n");
+    fixture.make(1, "mkfs.ext4 -q -b 1024", |root| linux(root, ""));
+    let layout = fixture.disk.layout().unwrap();
+    let range = layout.partitions[0].range;
+    let device = fixture.disk.attach(range, Access::ReadWrite).unwrap();
+    // Without a root directory: e2fsck -p leaves such damage to people.
+    Cmd::new("debugfs")
+        .args(["-w", "-R", "clri <2>"])
+        .arg(device.path())
+        .run()
+        .unwrap();
+    device.detach().unwrap();
+    match fixture.disk.seal(&layout) {
+        Err(SealError::Check { partition: 1, .. }) => {}
+        other => panic!("{other:?}"),
+    }
+    assert_eq!(leftovers(fixture.dir.path()), Vec::<String>::new());
+}
+
+/// Mounts a guest and dies; only ever run by the test below.
+#[test]
+fn privileged_child_that_is_killed() {
+    let Some(done) = std::env::var_os("BYOI_TEST_KILLED") else {
+        return;
+    };
+    let (guest, dir, _private) = two_partitions().mount();
+    let guest = guest.unwrap();
+    assert!(guest.root().join("boot/kernel").exists());
+    fs::write(PathBuf::from(done), dir.path().to_str().unwrap()).unwrap();
+    raise(Signal::SIGKILL).unwrap();
+}
+
+#[test]
+fn privileged_sigkill_leaves_no_mount_and_no_device() {
+    let note = tempfile::NamedTempFile::new().unwrap();
+    let mut child = Cmd::new(std::env::current_exe().unwrap())
+        .args(["--exact", "guest::tests::privileged_child_that_is_killed"])
+        .env("BYOI_TEST_KILLED", note.path())
+        .spawn(Stdio::null(), Stdio::null())
+        .unwrap();
+    assert!(!child.0.wait().unwrap().success());
+    let dir = fs::read_to_string(note.path()).unwrap();
+    assert!(dir.starts_with('/'), "the child did not come so far");
+    // The kernel tears the namespace down in the background.
+    for _ in 0..50 {
+        if loops(&dir).is_empty() {
+            break;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(100));
+    }
+    assert_eq!(loops(&dir), Vec::<String>::new());
+    let host = fs::read_to_string("/proc/self/mounts").unwrap();
+    assert!(!host.contains(&dir));
+    fs::remove_dir_all(dir).unwrap();
+}

@@ -1,0 +1,189 @@
+//! Emptying the free space of the guest's file systems.
+//!
+//! A discard makes holes in the working disk, which read as zeros. It frees no extent smaller than
+//! the granularity of the loop device, so a file system with smaller blocks keeps remains; there,
+//! and where no discard is possible, the free space is filled with zeros first.
+//!
+//! Each file system is mounted anew for this. As long as a mount lasts, a file system that has been
+//! written to keeps extents in reserve for the files it expects (ext4's preallocation), and a
+//! discard passes over them: deleted contents would stay there.
+
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::os::fd::AsRawFd;
+use std::path::Path;
+
+use byoi_agent::interrupt;
+use nix::errno::Errno;
+use nix::sys::statvfs::fstatvfs;
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use super::GuestError;
+use super::mounts::{MountStack, Mountable};
+use crate::disk::{Access, AttachedDisk, LoopDevice, ext4_checkpoint, fitrim};
+use crate::layout::Partition;
+use crate::units::byte_len;
+
+/// What is written at a time, in bytes.
+const CHUNK: usize = 1024 * 1024;
+/// The smallest block of a file system, in bytes.
+const SMALLEST: usize = 512;
+/// Where a file system is mounted that is mounted alone.
+const ALONE: &str = "/";
+
+/// What was done to the free space of one file system.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct Trimmed {
+    /// The number of the partition.
+    pub partition: u32,
+    /// The bytes that the file system discarded; `None` where it cannot.
+    pub discarded: Option<u64>,
+    /// Whether the free space was overwritten with zeros.
+    pub filled: bool,
+}
+
+/// Empties the free space of the file system on a partition, which is not mounted; `None` where
+/// there is none that byoi mounts.
+pub(super) fn trim(
+    disk: &AttachedDisk,
+    partition: &Partition,
+    workdir: &Path,
+) -> Result<Option<Trimmed>, GuestError> {
+    let Some(what) = Mountable::new(partition, Access::ReadWrite, None) else {
+        return Ok(None);
+    };
+    let mut stack = MountStack::new(workdir)?;
+    stack.mount(disk, &what, ALONE)?;
+    let trimmed = trim_mounted(&stack, partition, disk.file())?;
+    stack.tear_down()?;
+    Ok(Some(trimmed))
+}
+
+fn trim_mounted(
+    stack: &MountStack,
+    partition: &Partition,
+    disk: &File,
+) -> Result<Trimmed, GuestError> {
+    let number = partition.number;
+    let error = |source| GuestError::Trim {
+        partition: number,
+        source,
+    };
+    let device = stack.device(number);
+    let directory = File::from(stack.open(ALONE).map_err(error)?);
+    let mut discarded = discard(&directory).map_err(error)?;
+    let granularity = device.and_then(LoopDevice::discard_granularity);
+    let fine = match (partition.content.block_size, granularity) {
+        (Some(block), Some(granularity)) => u64::from(block) >= granularity,
+        _ => false,
+    };
+    let filled = discarded.is_none() || !fine;
+    if filled {
+        check_space(number, &directory, disk)?;
+        if let Some(device) = device {
+            release_reserve(device);
+        }
+        fill(&directory).map_err(error)?;
+        stack.flush(ALONE)?;
+        // The zeros need not be stored either.
+        discarded = discard(&directory).map_err(error)?.max(discarded);
+    }
+    Ok(Trimmed {
+        partition: number,
+        discarded,
+        filled,
+    })
+}
+
+fn discard(directory: &File) -> io::Result<Option<u64>> {
+    match fitrim(directory) {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(error) => match error.raw_os_error().map(Errno::from_raw) {
+            Some(Errno::ENOTTY | Errno::EOPNOTSUPP | Errno::ENOSYS) => Ok(None),
+            _ => Err(error),
+        },
+    }
+}
+
+/// Filling turns the holes of the working disk into data for a while. If its own file system were
+/// full in the midst of that, the guest would see write errors.
+fn check_space(partition: u32, directory: &File, disk: &File) -> Result<(), GuestError> {
+    let free = |file: &File| {
+        let stat = fstatvfs(file).map_err(|errno| GuestError::Trim {
+            partition,
+            source: errno.into(),
+        })?;
+        Ok((
+            stat.blocks_free(),
+            stat.blocks_available(),
+            stat.fragment_size(),
+        ))
+    };
+    let (blocks, _, unit) = free(directory)?;
+    let needed = blocks.saturating_mul(unit);
+    let (_, blocks, unit) = free(disk)?;
+    let available = blocks.saturating_mul(unit);
+    if needed > available {
+        return Err(GuestError::NoSpace {
+            partition,
+            needed,
+            available,
+        });
+    }
+    Ok(())
+}
+
+/// Ext4 keeps some blocks for itself that no file gets, until it is told not to. The setting lasts
+/// as long as the mount; other file systems have none.
+fn release_reserve(device: &LoopDevice) {
+    if let Some(name) = device.path().file_name() {
+        let setting = std::path::Path::new("/sys/fs/ext4")
+            .join(name)
+            .join("reserved_clusters");
+        // Without it a few small extents may stay unfilled; what a discard can free it still does.
+        fs::write(setting, "0").ok();
+    }
+}
+
+/// Writes zeros into a file without a name until the file system is full.
+///
+/// A file system may promise more room for its own needs than it takes in the end, so it is full
+/// only when nothing goes in after all has been written back.
+fn fill(directory: &File) -> io::Result<()> {
+    let mut file = tempfile::tempfile_in(format!("/proc/self/fd/{}", directory.as_raw_fd()))?;
+    while fill_once(&mut file)? > 0 {
+        file.sync_all()?;
+    }
+    // The blocks that map the file are in the journal so far. If it went now, they would become
+    // free again without ever having been written to. A kernel that cannot do this leaves those
+    // few; and without a journal there are none.
+    match ext4_checkpoint(directory) {
+        Ok(()) => Ok(()),
+        Err(error) => match error.raw_os_error().map(Errno::from_raw) {
+            Some(Errno::ENOTTY | Errno::EOPNOTSUPP | Errno::ENODEV | Errno::EINVAL) => Ok(()),
+            _ => Err(error),
+        },
+    }
+}
+
+/// Writes zeros until not even a small block goes in; gives the number of bytes written.
+fn fill_once(file: &mut File) -> io::Result<u64> {
+    let zeros = vec![0; CHUNK];
+    let mut len = CHUNK;
+    let mut total = 0;
+    while len >= SMALLEST {
+        interrupt::check()?;
+        match file.write(&zeros[..len]) {
+            Ok(0) => len /= 2,
+            Ok(written) => total += byte_len(written),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => match error.raw_os_error().map(Errno::from_raw) {
+                // FAT has files of 4 GiB at most; what is left then was discarded or never used.
+                Some(Errno::ENOSPC | Errno::EDQUOT | Errno::EFBIG) => len /= 2,
+                _ => return Err(error),
+            },
+        }
+    }
+    Ok(total)
+}

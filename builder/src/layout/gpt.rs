@@ -1,0 +1,158 @@
+//! The GUID partition table (UEFI 2.10, section 5.3).
+//!
+//! Both copies are checked on their own, checksums included; the partitions come from the primary
+//! copy, or from the backup where only that is whole.
+
+use std::io::{self, Read, Seek};
+
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use super::bytes::{Window, guid, has, le32, le64, sector};
+use super::{Content, Partition, Slot, TypeCode};
+use crate::units::{ByteRange, Lba, SECTOR_SIZE};
+
+const SIGNATURE: &[u8] = b"EFI PART";
+/// More entries than any program makes (128 is usual), so that a table stays small.
+const MAX_ENTRIES: u32 = 1024;
+/// The largest entry that is read, in bytes (128 is usual).
+const MAX_ENTRY_SIZE: u32 = 4096;
+
+/// The state of one of the two copies of a GPT.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum HeaderState {
+    /// Header and table are whole.
+    Valid,
+    /// There is no header.
+    Missing,
+    /// It was written for sectors of 4096 bytes.
+    OtherSectorSize,
+    /// A size or place in the header cannot be.
+    Implausible,
+    /// The header does not match its checksum.
+    HeaderChecksum,
+    /// The table does not match its checksum.
+    TableChecksum,
+}
+
+/// Both copies of a GPT and the partitions.
+#[derive(Debug)]
+pub(super) struct Gpt {
+    pub(super) disk_guid: Option<String>,
+    pub(super) primary: HeaderState,
+    pub(super) backup: HeaderState,
+    pub(super) partitions: Vec<Partition>,
+}
+
+/// A whole copy.
+#[derive(Debug)]
+struct Copy {
+    header: Vec<u8>,
+    table: Vec<u8>,
+    entry_size: usize,
+}
+
+/// Whether sector 1 looks like a GPT header.
+pub(super) fn has_header<R: Read + Seek>(disk: &mut R) -> io::Result<bool> {
+    Ok(has(&sector(disk, Lba::new(1))?, 0, SIGNATURE))
+}
+
+/// Reads both copies.
+pub(super) fn read<R: Read + Seek>(disk: &mut R, disk_size: u64) -> io::Result<Gpt> {
+    let mut primary = read_copy(disk, Lba::new(1))?;
+    if primary
+        .as_ref()
+        .is_err_and(|state| *state == HeaderState::Missing)
+        && has(&sector(disk, Lba::new(8))?, 0, SIGNATURE)
+    {
+        primary = Err(HeaderState::OtherSectorSize);
+    }
+    let last = Lba::new((disk_size / SECTOR_SIZE).saturating_sub(1));
+    let backup = read_copy(disk, last)?;
+    let state = |copy: &Result<Copy, HeaderState>| match copy {
+        Ok(_) => HeaderState::Valid,
+        Err(state) => *state,
+    };
+    let mut gpt = Gpt {
+        disk_guid: None,
+        primary: state(&primary),
+        backup: state(&backup),
+        partitions: Vec::new(),
+    };
+    if let Ok(copy) = primary.or(backup) {
+        gpt.disk_guid = guid(&copy.header, 56);
+        gpt.partitions = (1..)
+            .zip(copy.table.chunks_exact(copy.entry_size))
+            .filter_map(|(number, entry)| partition(number, entry))
+            .collect();
+    }
+    Ok(gpt)
+}
+
+fn read_copy<R: Read + Seek>(disk: &mut R, at: Lba) -> io::Result<Result<Copy, HeaderState>> {
+    let header = sector(disk, at)?;
+    if !has(&header, 0, SIGNATURE) {
+        return Ok(Err(HeaderState::Missing));
+    }
+    let header_size = usize::try_from(le32(&header, 12)).unwrap_or(usize::MAX);
+    let (count, entry_size) = (le32(&header, 80), le32(&header, 84));
+    let plausible = (92..=header.len()).contains(&header_size)
+        && count <= MAX_ENTRIES
+        && (128..=MAX_ENTRY_SIZE).contains(&entry_size)
+        && entry_size.is_power_of_two()
+        && le64(&header, 24) == at.get();
+    let table_len = u64::from(count) * u64::from(entry_size);
+    let table_range = Lba::new(le64(&header, 72))
+        .to_bytes()
+        .and_then(|start| ByteRange::new(start, table_len));
+    let (true, Some(range), Ok(entry_size)) = (plausible, table_range, usize::try_from(entry_size))
+    else {
+        return Ok(Err(HeaderState::Implausible));
+    };
+    let mut unsigned = header[..header_size].to_vec();
+    unsigned[16..20].fill(0);
+    if crc32(&unsigned) != le32(&header, 16) {
+        return Ok(Err(HeaderState::HeaderChecksum));
+    }
+    let table = Window::new(disk, range).read(0, table_len)?;
+    if crc32(&table) != le32(&header, 88) {
+        return Ok(Err(HeaderState::TableChecksum));
+    }
+    Ok(Ok(Copy {
+        header,
+        table,
+        entry_size,
+    }))
+}
+
+fn partition(number: u32, entry: &[u8]) -> Option<Partition> {
+    let type_guid = guid(entry, 0)?;
+    let first = le64(entry, 32);
+    let last = le64(entry, 40);
+    let count = last.checked_sub(first)?.checked_add(1)?;
+    let name: Vec<u16> = entry[56..128]
+        .chunks_exact(2)
+        .map(|pair| u16::from_le_bytes([pair[0], pair[1]]))
+        .take_while(|&unit| unit != 0)
+        .collect();
+    Some(Partition {
+        number,
+        slot: Slot::Gpt,
+        type_code: TypeCode::Gpt(type_guid),
+        active: le64(entry, 48) & 4 != 0,
+        range: ByteRange::of_sectors(Lba::new(first), count)?,
+        part_uuid: guid(entry, 16).unwrap_or_default(),
+        part_label: (!name.is_empty()).then(|| String::from_utf16_lossy(&name)),
+        content: Content::default(),
+    })
+}
+
+/// The CRC-32 of the UEFI specification (ISO 3309), bit by bit: a table is 16 KiB.
+fn crc32(bytes: &[u8]) -> u32 {
+    !bytes.iter().fold(u32::MAX, |crc, &byte| {
+        (0..8).fold(crc ^ u32::from(byte), |crc, _| {
+            (crc >> 1) ^ (0xedb8_8320 & (crc & 1).wrapping_neg())
+        })
+    })
+}

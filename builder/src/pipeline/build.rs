@@ -1,0 +1,202 @@
+//! `build` and `boot-test`.
+//!
+//! The image appears under its name only when it is complete, has been booted, and nothing blocks
+//! it. Whatever ends the run earlier, every stage undoes itself on the way out.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use byoi_agent::report::Subject;
+use byoi_agent::rules::Rule;
+use byoi_agent::rules::access_ssh_key::{AccessSshKey, PublicKey, UserName};
+use byoi_agent::selection::Selection;
+
+use crate::boot::{self, Accel, Board, BootOutcome, BootRequest, DiskFormat, Firmware, Profile};
+use crate::digest::file_sha256;
+use crate::disk::{Access, AttachedDisk};
+use crate::error::BuildError;
+use crate::guest::{MountedGuest, PrivateMounts};
+use crate::image::{BootableImage, SourceImage, WorkDisk};
+use crate::layout::findings;
+use crate::output::Output;
+use crate::preflight;
+use crate::prepare;
+use crate::progress::Narrator;
+use crate::qcow2::WriteOptions;
+use crate::report::{BuildReport, OutputReport, Stages};
+use crate::scratch::Scratch;
+
+/// How a boot is tried.
+#[derive(Debug, Clone, Copy)]
+pub struct BootOptions {
+    /// The main board.
+    pub board: Board,
+    /// Disk and NIC.
+    pub profile: Profile,
+    /// The firmware.
+    pub firmware: Firmware,
+    /// What runs the guest.
+    pub accel: Accel,
+    /// How long it may take.
+    pub timeout: Duration,
+}
+
+/// What `build` is asked to do.
+#[derive(Debug)]
+pub struct BuildRequest {
+    /// The disk; only ever read.
+    pub image: PathBuf,
+    /// The QCOW2 to make.
+    pub output: PathBuf,
+    /// Where temporary files go.
+    pub workdir: PathBuf,
+    /// Which rules are used.
+    pub selection: Selection,
+    /// The public key that is to let its owner in.
+    pub ssh_key: Option<PublicKey>,
+    /// Whose key it is.
+    pub user: Option<UserName>,
+    /// Whether an image is made although blockers remain.
+    pub force: bool,
+    /// How the QCOW2 is written.
+    pub write: WriteOptions,
+    /// How it is booted; `None` leaves the proof out.
+    pub boot: Option<BootOptions>,
+}
+
+/// Makes the image ready, proves it, and gives it its name.
+///
+/// # Errors
+///
+/// It could not be done; there is no OUT then, or the old one. Blockers are no error but findings.
+pub fn build(request: &BuildRequest, narrator: Narrator) -> Result<BuildReport, BuildError> {
+    preflight::require_root()?;
+    preflight::require_tools(&[preflight::E2FSCK, preflight::UNSHARE])?;
+    if request.boot.is_some() {
+        preflight::require_tools(&[preflight::QEMU])?;
+    }
+    let private = PrivateMounts::enter()?;
+    let mut stages = Stages::default();
+
+    let source = SourceImage::open(&request.image)?;
+    let output = Output::create(&request.output, &source)?;
+    let scratch = Scratch::new(&request.workdir)?;
+    let sha256 = stages.time("digest", || source.sha256(narrator))?;
+    let disk = stages.time("copy", || {
+        WorkDisk::copy_of(&source, &request.workdir, narrator)
+    })?;
+    let disk = AttachedDisk::new(disk)?;
+    let layout = disk.layout()?;
+    let subject = super::subject(&request.image, source.size(), Some(sha256));
+    let mut report = BuildReport::new(subject, Some(layout.clone()));
+    report.add_layout_findings(findings::findings(&layout));
+
+    narrator.say("Preparing the guest");
+    let mounted = MountedGuest::mount(disk, &layout, scratch.path(), &private, Access::ReadWrite);
+    let Some(guest) = report.or_blocked(mounted)? else {
+        report.finish(stages);
+        return Ok(report);
+    };
+    let outcome = stages.time("guest", || {
+        let access = request.ssh_key.clone().map(|key| {
+            let rule: Box<dyn Rule> = Box::new(AccessSshKey::new(key, request.user.clone()));
+            rule
+        });
+        prepare::prepare(&guest, &layout, scratch.path(), access, &request.selection)
+    })?;
+    report.add_outcome(outcome);
+    let ssh_expected = prepare::has_sshd(&guest)?;
+    if report.is_ready() || request.force {
+        let (disk, trimmed) =
+            stages.time("trim", || guest.close_trimmed(&layout, scratch.path()))?;
+        report.free_space = trimmed;
+        let sealed = stages.time("seal", || disk.seal(&layout))?;
+        let summary = stages.time("write", || {
+            super::write(&sealed, &output, &request.write, narrator)
+        })?;
+        if let Some(options) = &request.boot {
+            let outcome = stages.time("boot", || {
+                prove(
+                    &output.readable_path(),
+                    DiskFormat::Qcow2,
+                    scratch.path(),
+                    options,
+                    ssh_expected,
+                    narrator,
+                )
+            })?;
+            report.add_boot(outcome);
+        }
+        if report.is_ready() || request.force {
+            let sha256 = file_sha256(output.file()).map_err(BuildError::Digest)?;
+            report.output = Some(OutputReport::qcow2(output.publish()?, sha256, &summary));
+        }
+    } else {
+        guest.close()?;
+    }
+    report.finish(stages);
+    Ok(report)
+}
+
+/// Boots an image as it is, and judges the boot alone.
+///
+/// # Errors
+///
+/// It could not be booted. A guest that does not come up is a finding.
+pub fn boot_test(
+    image: &Path,
+    workdir: &Path,
+    options: &BootOptions,
+    narrator: Narrator,
+) -> Result<BuildReport, BuildError> {
+    preflight::require_tools(&[preflight::QEMU])?;
+    let mut stages = Stages::default();
+    let bootable = BootableImage::open(image)?;
+    let scratch = Scratch::new(workdir)?;
+    let mut report = BuildReport::new(
+        Subject::Image {
+            image: image.display().to_string(),
+            format: bootable.format().name(),
+            virtual_size: bootable.virtual_size(),
+            sha256: None,
+        },
+        None,
+    );
+    let outcome = stages.time("boot", || {
+        prove(
+            image,
+            bootable.format(),
+            scratch.path(),
+            options,
+            false,
+            narrator,
+        )
+    })?;
+    report.add_boot(outcome);
+    report.finish(stages);
+    Ok(report)
+}
+
+fn prove(
+    image: &Path,
+    format: DiskFormat,
+    workdir: &Path,
+    options: &BootOptions,
+    ssh_expected: bool,
+    narrator: Narrator,
+) -> Result<BootOutcome, BuildError> {
+    Ok(boot::run(
+        &BootRequest {
+            image,
+            format,
+            board: options.board,
+            profile: options.profile,
+            firmware: options.firmware,
+            accel: options.accel,
+            timeout: options.timeout,
+            workdir,
+            ssh_expected,
+        },
+        narrator,
+    )?)
+}

@@ -1,0 +1,45 @@
+//! `convert`: the disk as it is, in another format.
+
+use std::path::PathBuf;
+
+use crate::digest::file_sha256;
+use crate::error::BuildError;
+use crate::image::SourceImage;
+use crate::output::Output;
+use crate::progress::Narrator;
+use crate::qcow2::WriteOptions;
+use crate::report::{BuildReport, OutputReport, Stages};
+use crate::seal::SealedDisk;
+
+/// What `convert` is asked to do.
+#[derive(Debug)]
+pub struct ConvertRequest {
+    /// The disk; only ever read.
+    pub image: PathBuf,
+    /// The QCOW2 to make.
+    pub output: PathBuf,
+    /// How it is written.
+    pub write: WriteOptions,
+}
+
+/// Writes a disk, whatever is on it, as a QCOW2; judges nothing.
+///
+/// # Errors
+///
+/// It could not be done; there is no OUT then, or the old one.
+pub fn convert(request: &ConvertRequest, narrator: Narrator) -> Result<BuildReport, BuildError> {
+    let mut stages = Stages::default();
+    let source = SourceImage::open_any(&request.image)?;
+    let output = Output::create(&request.output, &source)?;
+    let subject = super::subject(&request.image, source.size(), None);
+    let sealed = SealedDisk::unchanged(&source)?;
+    let summary = stages.time("write", || {
+        super::write(&sealed, &output, &request.write, narrator)
+    })?;
+    source.check_unchanged()?;
+    let sha256 = file_sha256(output.file()).map_err(BuildError::Digest)?;
+    let mut report = BuildReport::unjudged(subject, None);
+    report.output = Some(OutputReport::qcow2(output.publish()?, sha256, &summary));
+    report.finish(stages);
+    Ok(report)
+}

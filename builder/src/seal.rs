@@ -1,0 +1,124 @@
+//! The disk after the last write: checked, flushed, attached to nothing.
+//!
+//! Only a [`SealedDisk`] is turned into an output. There are two ways to one: a working disk whose
+//! file systems passed their checks, or a source that nobody has touched.
+
+use std::fs::File;
+use std::io;
+
+use byoi_agent::cmd::{Cmd, CmdError};
+
+use crate::disk::{Access, AttachedDisk, DiskError};
+use crate::image::SourceImage;
+use crate::layout::{Layout, LinuxFs, Partition};
+
+/// Why a disk cannot be sealed.
+#[derive(Debug, thiserror::Error)]
+pub enum SealError {
+    /// The source cannot be held open.
+    #[error("opening the source a second time")]
+    Source {
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A partition cannot be attached or detached, or something is attached still.
+    #[error("sealing the disk")]
+    Disk {
+        /// The reason.
+        source: DiskError,
+    },
+    /// A file system is damaged, or its checker is missing.
+    #[error("checking the file system on partition {partition}")]
+    Check {
+        /// The number of the partition.
+        partition: u32,
+        /// What the checker said.
+        source: CmdError,
+    },
+    /// The disk could not be written back.
+    #[error("writing the working disk back")]
+    Flush {
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+/// A disk that does not change any more.
+#[derive(Debug)]
+pub struct SealedDisk {
+    file: File,
+    size: u64,
+}
+
+impl SealedDisk {
+    /// A source as it is. Whoever writes to it from elsewhere breaks the seal.
+    ///
+    /// # Errors
+    ///
+    /// [`SealError::Source`]: this process has too many files open.
+    pub fn unchanged(source: &SourceImage) -> Result<Self, SealError> {
+        let file = source.file().try_clone();
+        Ok(Self {
+            file: file.map_err(|source| SealError::Source { source })?,
+            size: source.size(),
+        })
+    }
+
+    /// The open file.
+    pub fn file(&self) -> &File {
+        &self.file
+    }
+
+    /// The size of the disk in bytes.
+    pub fn size(&self) -> u64 {
+        self.size
+    }
+}
+
+impl AttachedDisk {
+    /// Checks every Linux file system (ext: also corrects what `e2fsck -p` corrects), flushes and
+    /// detaches the disk.
+    ///
+    /// # Errors
+    ///
+    /// [`SealError`]: a file system is damaged, a checker is missing, or a write failed late.
+    pub fn seal(self, layout: &Layout) -> Result<SealedDisk, SealError> {
+        for partition in &layout.partitions {
+            if let Some(fs) = partition.content.kind.linux_fs() {
+                check(&self, partition, fs)?;
+            }
+        }
+        self.file()
+            .sync_all()
+            .map_err(|source| SealError::Flush { source })?;
+        let (file, size) = self.detach().map_err(|source| SealError::Disk { source })?;
+        Ok(SealedDisk { file, size })
+    }
+}
+
+fn check(disk: &AttachedDisk, partition: &Partition, fs: LinuxFs) -> Result<(), SealError> {
+    let (access, checker) = match fs {
+        // 1 means that errors were corrected.
+        LinuxFs::Ext => (
+            Access::ReadWrite,
+            Cmd::new("e2fsck").args(["-f", "-p"]).success_codes(&[1]),
+        ),
+        LinuxFs::Xfs => (Access::ReadOnly, Cmd::new("xfs_repair").arg("-n")),
+        LinuxFs::Btrfs => (
+            Access::ReadOnly,
+            Cmd::new("btrfs").args(["check", "--readonly"]),
+        ),
+    };
+    let device = disk
+        .attach(partition.range, access)
+        .map_err(|source| SealError::Disk { source })?;
+    let result = checker.arg(device.path()).run();
+    device
+        .detach()
+        .map_err(|source| SealError::Disk { source })?;
+    result.map_err(|source| SealError::Check {
+        partition: partition.number,
+        source,
+    })?;
+    Ok(())
+}
