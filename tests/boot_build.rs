@@ -14,6 +14,9 @@ use memchr::memmem::Finder;
 use serde_json::Value;
 use tempfile::TempDir;
 
+/// Without KVM, on a machine that does other work too, a boot may take long.
+const PATIENCE: [&str; 2] = ["--timeout", "2400"];
+
 /// The result of the one build.
 struct Built {
     _dir: TempDir,
@@ -44,7 +47,7 @@ fn built() -> &'static Built {
         let access = ["--ssh-key", text(&key), "--user", "opc"];
         let said = run(
             program("byoi-builder"),
-            &[args.as_slice(), access.as_slice()].concat(),
+            &[args.as_slice(), access.as_slice(), &PATIENCE].concat(),
         );
         let after = state();
         Built {
@@ -61,7 +64,14 @@ fn built() -> &'static Built {
 fn boot_an_untouched_disk_fails_the_proof() {
     let said = run(
         program("byoi-builder"),
-        &["boot-test", text(disk()), "--format", "json"],
+        &[
+            "boot-test",
+            text(disk()),
+            PATIENCE[0],
+            PATIENCE[1],
+            "--format",
+            "json",
+        ],
     )
     .expect(1);
     let report = said.json();
@@ -112,6 +122,8 @@ fn boot_the_built_disk_passes_where_the_nic_has_another_name() {
             text(&built.image),
             "--machine",
             "pc",
+            PATIENCE[0],
+            PATIENCE[1],
             "--format",
             "json",
         ],
