@@ -36,18 +36,11 @@ impl fmt::Display for PartitionTable {
 
 impl fmt::Display for BootCode {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Grub2 { core_image } => {
-                return write!(f, "GRUB 2, core image at {core_image}");
-            }
-            Self::GrubLegacy => "GRUB Legacy",
-            Self::Syslinux => "Syslinux",
-            Self::Lilo => "LILO",
-            Self::Windows => "Windows",
-            Self::Libparted => "libparted",
-            Self::None => "none",
-            Self::Unknown => "not recognised",
-        })
+        match self {
+            Self::Grub2 { core_image } => write!(f, "{}, core image at {core_image}", self.name()),
+            Self::Unknown => f.write_str("not recognised"),
+            _ => f.write_str(self.name()),
+        }
     }
 }
 
