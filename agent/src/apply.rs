@@ -44,6 +44,7 @@ pub fn apply(plan: &Plan, root: &GuestRootMut, shell: &dyn GuestShell) -> Result
                 unchanged(root.reader(), path, None)?;
                 root.create(path, after, *owner)?;
             }
+            Step::Link { path, target } => root.link(path, target)?,
             Step::Remove { path, .. } => root.remove(path)?,
             Step::Command(command) => shell.run(command)?,
         }

@@ -37,6 +37,9 @@ pub enum NetworkStack {
     Ifcfg,
     /// SUSE's wicked.
     Wicked,
+    /// cloud-init, which writes for one of the others at the first boot.
+    #[serde(rename = "cloud-init")]
+    CloudInit,
 }
 
 /// What the rules ask of a guest.
@@ -136,7 +139,7 @@ fn arch(root: &GuestRoot) -> Result<Option<&'static str>, Error> {
 }
 
 fn network_stacks(root: &GuestRoot) -> Result<Vec<NetworkStack>, Error> {
-    let signs: [(NetworkStack, &[&str]); 6] = [
+    let signs: [(NetworkStack, &[&str]); 7] = [
         (
             NetworkStack::Ifupdown,
             &["/sbin/ifup", "/usr/sbin/ifup", "/etc/network/interfaces"],
@@ -147,14 +150,28 @@ fn network_stacks(root: &GuestRoot) -> Result<Vec<NetworkStack>, Error> {
         ),
         (
             NetworkStack::Networkd,
-            &["/etc/systemd/system/multi-user.target.wants/systemd-networkd.service"],
+            &[
+                "/etc/systemd/system/multi-user.target.wants/systemd-networkd.service",
+                "/etc/systemd/network",
+            ],
         ),
         (
             NetworkStack::Netplan,
             &["/usr/sbin/netplan", "/usr/share/netplan", "/etc/netplan"],
         ),
         (NetworkStack::Ifcfg, &["/etc/sysconfig/network-scripts"]),
-        (NetworkStack::Wicked, &["/usr/sbin/wicked", "/etc/wicked"]),
+        (
+            NetworkStack::Wicked,
+            &[
+                "/usr/sbin/wicked",
+                "/etc/wicked",
+                "/etc/sysconfig/network/config",
+            ],
+        ),
+        (
+            NetworkStack::CloudInit,
+            &["/usr/bin/cloud-init", "/etc/cloud/cloud.cfg"],
+        ),
     ];
     let mut stacks = Vec::new();
     for (stack, paths) in signs {
@@ -162,11 +179,19 @@ fn network_stacks(root: &GuestRoot) -> Result<Vec<NetworkStack>, Error> {
         if stack == NetworkStack::Ifupdown && exists(root, "/etc/sysconfig/network-scripts")? {
             continue;
         }
-        if any_exists(root, paths)? {
+        let present =
+            any_exists(root, paths)? || (stack == NetworkStack::Wicked && has_suse_profiles(root)?);
+        if present {
             stacks.push(stack);
         }
     }
     Ok(stacks)
+}
+
+/// Whether `/etc/sysconfig/network` is a directory, as on SUSE; on Red Hat it is a file.
+fn has_suse_profiles(root: &GuestRoot) -> Result<bool, Error> {
+    let dir = root.resolve(&"/etc/sysconfig/network".into())?;
+    Ok(root.kind(&dir)? == Some(FileKind::Directory))
 }
 
 fn kernels(root: &GuestRoot) -> Result<Vec<String>, Error> {

@@ -18,6 +18,8 @@ pub const CONFIG_LIMIT: u64 = 16 << 20;
 pub enum Drafted {
     /// A regular file with this content.
     Content(Vec<u8>),
+    /// A symbolic link to this.
+    Link(String),
     /// Nothing: the file, link or whole directory goes.
     Removed,
 }
@@ -95,6 +97,7 @@ impl<'a> Guest<'a> {
         let path = self.root.resolve(path)?;
         match self.draft_covering(&path) {
             Some(Drafted::Content(content)) => Ok(Some(content.clone())),
+            Some(Drafted::Link(target)) => self.read(&leads_to(&path, target)),
             Some(Drafted::Removed) => Ok(None),
             None => self.root.read(&path, CONFIG_LIMIT),
         }
@@ -118,6 +121,7 @@ impl<'a> Guest<'a> {
         let path = self.root.resolve_parent(path)?;
         match self.draft_covering(&path) {
             Some(Drafted::Content(_)) => Ok(Some(FileKind::Regular)),
+            Some(Drafted::Link(_)) => Ok(Some(FileKind::Symlink)),
             Some(Drafted::Removed) => Ok(None),
             None => self.root.kind(&path),
         }
@@ -217,6 +221,24 @@ impl<'a> Guest<'a> {
         self.owners.get(path).copied()
     }
 
+    /// Drafts a symbolic link. What is there of that name, if anything, gives way to it.
+    ///
+    /// # Errors
+    ///
+    /// The guest could not be read.
+    pub fn link(&mut self, path: &GuestPath, target: &str) -> Result<(), Error> {
+        let path = self.root.resolve_parent(path)?;
+        let same = self
+            .root
+            .read_link(&path)?
+            .is_some_and(|old| old.as_os_str() == target);
+        if same && self.draft_covering(&path).is_none() {
+            return Ok(());
+        }
+        self.drafts.insert(path, Drafted::Link(target.to_owned()));
+        Ok(())
+    }
+
     /// Drafts new text, in the encoding of the file as it is.
     ///
     /// # Errors
@@ -267,5 +289,14 @@ impl<'a> Guest<'a> {
             ancestor = dir.parent();
         }
         None
+    }
+}
+
+/// The path that a link names.
+fn leads_to(link: &GuestPath, target: &str) -> GuestPath {
+    if target.starts_with('/') {
+        GuestPath::from(target)
+    } else {
+        link.parent().unwrap_or_else(|| link.clone()).join(target)
     }
 }

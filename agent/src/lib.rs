@@ -25,6 +25,8 @@ pub mod root;
 pub mod rules;
 pub mod run;
 pub mod selection;
+pub mod stacks;
 #[cfg(test)]
 mod testing;
 pub mod text;
+pub mod units;

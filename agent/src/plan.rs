@@ -34,6 +34,13 @@ pub enum Step {
         /// Who has it; `None` means root, readable by all.
         owner: Option<Owner>,
     },
+    /// A symbolic link is made, in place of whatever had its name.
+    Link {
+        /// The link.
+        path: GuestPath,
+        /// What it names.
+        target: String,
+    },
     /// A file, link or directory goes.
     Remove {
         /// What goes.
@@ -80,6 +87,18 @@ impl Plan {
                     after: after.clone(),
                     owner: guest.owner(path),
                 },
+                (Drafted::Link(target), _) => {
+                    if root
+                        .read_link(path)?
+                        .is_some_and(|old| old.as_os_str() == target.as_str())
+                    {
+                        continue;
+                    }
+                    Step::Link {
+                        path: path.clone(),
+                        target: target.clone(),
+                    }
+                }
                 (Drafted::Removed, Some(kind)) => Step::Remove {
                     path: path.clone(),
                     kind,
@@ -149,6 +168,7 @@ impl Step {
                 after,
             } => (path, Action::Edit, diff(path, before, after)),
             Self::Create { path, after, .. } => (path, Action::Create, diff(path, b"", after)),
+            Self::Link { path, target } => (path, Action::Create, Some(format!("-> {target}"))),
             Self::Remove { path, before, .. } => (
                 path,
                 Action::Remove,

@@ -86,6 +86,7 @@ impl Fixture {
             .map(|(path, draft)| {
                 let content = match draft {
                     Drafted::Content(content) => Some(String::from_utf8(content).unwrap()),
+                    Drafted::Link(target) => Some(format!("-> {target}")),
                     Drafted::Removed => None,
                 };
                 (path.to_string(), content)

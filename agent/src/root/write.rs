@@ -15,7 +15,7 @@ use std::path::Path;
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, openat, renameat};
 use nix::sys::stat::{Mode, fchmod, mkdirat};
-use nix::unistd::{Gid, Uid, UnlinkatFlags, fchown, unlinkat};
+use nix::unistd::{Gid, Uid, UnlinkatFlags, fchown, symlinkat, unlinkat};
 use rustix::fs::{IFlags, SeekFrom, ioctl_getflags};
 use xattr::FileExt as _;
 
@@ -108,6 +108,20 @@ impl GuestRootMut {
             Some(old) => overwrite(&old).map_err(failed("overwriting the old version of")),
             None => Ok(()),
         }
+    }
+
+    /// Makes a symbolic link, in place of whatever had its name.
+    ///
+    /// # Errors
+    ///
+    /// The guest could not be changed.
+    pub fn link(&self, path: &GuestPath, target: &str) -> Result<(), Error> {
+        let path = self.root.resolve_parent(path)?;
+        self.remove(&path)?;
+        let dir = self.create_parent(&path, None)?;
+        symlinkat(target, &dir, path.name())
+            .map_err(|errno| Error::io("linking", &path)(errno.into()))?;
+        sync_dir(&dir).map_err(Error::io("writing the directory of", &path))
     }
 
     /// Removes a file, a link (not what it names), or a directory with all that is below it.

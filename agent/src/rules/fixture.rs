@@ -16,6 +16,7 @@ use crate::guest::{Drafted, Guest};
 use crate::root::GuestRoot;
 
 /// A guest root in a temporary directory.
+#[derive(Debug)]
 pub struct Fixture {
     dir: tempfile::TempDir,
 }
@@ -104,6 +105,11 @@ impl Fixture {
                 Drafted::Content(content) => {
                     fs::create_dir_all(path.parent().unwrap()).unwrap();
                     fs::write(path, content).unwrap();
+                }
+                Drafted::Link(target) => {
+                    fs::create_dir_all(path.parent().unwrap()).unwrap();
+                    fs::remove_file(&path).ok();
+                    symlink(target, path).unwrap();
                 }
                 Drafted::Removed if path.is_dir() => fs::remove_dir_all(path).unwrap(),
                 Drafted::Removed => fs::remove_file(path).unwrap(),

@@ -8,10 +8,9 @@
 pub mod access_login;
 pub mod access_ssh_key;
 #[cfg(test)]
-mod fixture;
+pub mod fixture;
 pub mod identity_machine_id;
 pub mod identity_random_seed;
-pub mod ifupdown;
 pub mod iscsi_credentials;
 pub mod iscsi_initiator_name;
 pub mod iscsi_mount;

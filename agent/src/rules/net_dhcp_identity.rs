@@ -6,15 +6,13 @@
 
 use std::ops::Range;
 
-use super::ifupdown::Config;
 use super::{DOC_IMPORT_LINUX, Rule, RuleMeta};
 use crate::error::Error;
 use crate::finding::{Defect, Severity};
 use crate::guest::Guest;
 use crate::parse::dhclient_conf::{self, Statement};
-use crate::parse::interfaces::Line;
-use crate::parse::lines::LineEdits;
 use crate::root::{FileKind, GuestPath};
+use crate::stacks::{self, Aspect};
 
 /// Where nothing but clients' leases and identities are, a server's leases apart.
 const LEASE_DIRS: [&str; 8] = [
@@ -77,19 +75,7 @@ impl Rule for NetDhcpIdentity {
                     .hint("remove the statement")
             }));
         }
-        let config = Config::read(guest)?;
-        for file in config.files() {
-            for stanza in file.stanzas() {
-                defects.extend(
-                    client_ids(&file.parsed.lines, stanza.options()).map(|line| {
-                        Defect::in_file(&file.path, "ifupdown tells the DHCP client an identity")
-                            .at_line(line.span.start + 1)
-                            .evidence(&*line.text)
-                            .hint("remove the line")
-                    }),
-                );
-            }
-        }
+        defects.extend(stacks::check(Aspect::DhcpIdentity, guest)?);
         Ok(defects)
     }
 
@@ -106,19 +92,7 @@ impl Rule for NetDhcpIdentity {
                 }
             }
         }
-        let config = Config::read(guest)?;
-        for file in config.files() {
-            let mut edits = LineEdits::default();
-            for stanza in file.stanzas() {
-                for line in client_ids(&file.parsed.lines, stanza.options()) {
-                    edits.remove(line.span.clone());
-                }
-            }
-            if !edits.is_empty() {
-                guest.write_text(&file.path, &edits.apply(&file.text))?;
-            }
-        }
-        Ok(())
+        stacks::fix(Aspect::DhcpIdentity, guest)
     }
 }
 
@@ -200,19 +174,6 @@ fn is_identity(statement: &Statement) -> bool {
     ]
     .iter()
     .any(|words| statement.starts_with(words))
-}
-
-/// The options of a definition that tell the DHCP client who it is; `client no` tells dhclient to
-/// send nothing.
-fn client_ids<'a>(
-    lines: &'a [Line],
-    options: impl Iterator<Item = (usize, &'a str, &'a str)>,
-) -> impl Iterator<Item = &'a Line> {
-    options
-        .filter(|(_, name, value)| {
-            matches!(*name, "client" | "client-id" | "clientid") && *value != "no"
-        })
-        .map(|(at, ..)| &lines[at])
 }
 
 #[cfg(test)]

@@ -65,6 +65,7 @@ impl Fixture {
                 Drafted::Content(content) => {
                     (path.to_string(), String::from_utf8(content).unwrap())
                 }
+                Drafted::Link(target) => unreachable!("a link to {target}"),
                 Drafted::Removed => panic!("{path} was removed"),
             })
             .collect();

@@ -1,10 +1,6 @@
-//! What each interface of the configuration is.
+//! What an interface is, told by what the configuration says of it and by its name.
 
 use std::collections::{BTreeMap, BTreeSet};
-
-use super::relation::{self, Relation};
-use super::{File, selectors};
-use crate::parse::interfaces::Selector;
 
 /// How many interfaces may lie on each other.
 const MAX_HEIGHT: usize = 32;
@@ -39,50 +35,60 @@ impl Device {
     clippy::struct_excessive_bools,
     reason = "each is a sign that may or may not be seen"
 )]
-struct Signs {
-    defined: bool,
-    lowers: BTreeSet<String>,
-    bond: bool,
-    bridge: bool,
-    vlan: bool,
-    wireless: bool,
-    made: bool,
-    loopback: bool,
-    any: bool,
+pub struct Signs {
+    /// There is a profile of that name.
+    pub defined: bool,
+    /// What it lies on: ports, slaves, the device below a VLAN.
+    pub lowers: BTreeSet<String>,
+    /// It is a bond or a team.
+    pub bond: bool,
+    /// It is a bridge.
+    pub bridge: bool,
+    /// It is a VLAN.
+    pub vlan: bool,
+    /// It is wireless.
+    pub wireless: bool,
+    /// Software makes it: a tunnel, a dummy.
+    pub made: bool,
+    /// It is the loopback interface.
+    pub loopback: bool,
+    /// Its profile applies to whichever NIC appears.
+    pub any: bool,
 }
 
-/// The interfaces by name.
+/// What a configuration says of each interface, while it is being read.
 #[derive(Debug, Default)]
+pub struct Topology {
+    signs: BTreeMap<String, Signs>,
+}
+
+impl Topology {
+    /// What is known of a name, to add to.
+    pub fn signs(&mut self, name: &str) -> &mut Signs {
+        self.signs.entry(name.to_owned()).or_default()
+    }
+
+    /// What each interface is, now that all is read.
+    pub fn devices(self) -> Devices {
+        let mut known = BTreeMap::new();
+        for name in self.signs.keys() {
+            resolve(&self.signs, &mut known, name, 0);
+        }
+        Devices {
+            signs: self.signs,
+            known,
+        }
+    }
+}
+
+/// The interfaces of a configuration by name.
+#[derive(Debug)]
 pub struct Devices {
     signs: BTreeMap<String, Signs>,
     known: BTreeMap<String, Device>,
 }
 
 impl Devices {
-    /// Looks at every definition. `nics` are the names that the one NIC may get.
-    pub fn of(files: &[File], nics: &[&str]) -> Self {
-        let mut devices = Self::default();
-        for stanza in files.iter().flat_map(File::stanzas) {
-            let name = &stanza.iface.name;
-            let signs = devices.signs(name);
-            signs.defined = true;
-            match stanza.iface.method.as_deref() {
-                Some("loopback") => signs.loopback = true,
-                Some("tunnel" | "v4tunnel" | "6to4" | "ppp" | "wvdial") => signs.made = true,
-                _ => {}
-            }
-            for (_, option, value) in stanza.options() {
-                devices.read_option(name, option, value);
-            }
-        }
-        devices.find_any(files, nics);
-        let names: Vec<String> = devices.signs.keys().cloned().collect();
-        for name in names {
-            resolve(&devices.signs, &mut devices.known, &name, 0);
-        }
-        devices
-    }
-
     /// What an interface is.
     pub fn device(&self, name: &str) -> Device {
         if let Some(device) = self.known.get(name) {
@@ -95,85 +101,9 @@ impl Devices {
         }
     }
 
-    /// Whether there is a definition of that name.
+    /// Whether there is a profile of that name.
     pub fn is_defined(&self, name: &str) -> bool {
         self.signs.get(name).is_some_and(|signs| signs.defined)
-    }
-
-    fn signs(&mut self, name: &str) -> &mut Signs {
-        self.signs.entry(name.to_owned()).or_default()
-    }
-
-    fn read_option(&mut self, name: &str, option: &str, value: &str) {
-        let words = || {
-            value
-                .split_whitespace()
-                .filter(|word| !matches!(*word, "none" | "regex" | "noregex" | "glob"))
-                .map(str::to_owned)
-        };
-        let option = option.replace('_', "-");
-        let signs = self.signs(name);
-        match option.as_str() {
-            "bridge-ports" | "ovs-ports" => {
-                signs.bridge = true;
-                signs.lowers.extend(words());
-            }
-            "bond-slaves" | "slaves" | "ovs-bonds" => {
-                signs.bond = true;
-                signs.lowers.extend(words());
-            }
-            "vlan-raw-device" => {
-                signs.vlan = true;
-                signs.lowers.extend(words());
-            }
-            "bond-master" | "ovs-bridge" => {
-                for upper in words() {
-                    self.signs(&upper).lowers.insert(name.to_owned());
-                }
-            }
-            "ovs-type" => signs.made |= value == "OVSBridge" || value == "OVSIntPort",
-            "pre-up" | "up" | "post-up" => {
-                for relation in relation::relations(value, name) {
-                    match relation {
-                        Relation::Stacks(upper, lower) => {
-                            self.signs(&upper).lowers.insert(lower);
-                        }
-                        Relation::Makes(made) => self.signs(&made).made = true,
-                    }
-                }
-            }
-            _ if option.starts_with("wpa-") || option.starts_with("wireless-") => {
-                signs.wireless = true;
-            }
-            _ => {}
-        }
-    }
-
-    /// Marks the definitions that apply to whichever NIC appears, and configure it.
-    fn find_any(&mut self, files: &[File], nics: &[&str]) {
-        let mut reached: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
-        for (class, selector) in selectors(files) {
-            if let Selector::Pattern {
-                logical: Some(logical),
-                ..
-            } = selector
-                && !matches!(class, "no-auto-down" | "no-scripts")
-            {
-                let matched = nics.iter().filter(|nic| selector.applies(nic).is_some());
-                reached.entry(logical).or_default().extend(matched);
-            }
-        }
-        for stanza in files.iter().flat_map(File::stanzas) {
-            let name = stanza.iface.name.as_str();
-            let configures = stanza.is("inet", "dhcp") || stanza.is("inet", "static");
-            if configures
-                && reached
-                    .get(name)
-                    .is_some_and(|names| names.len() == nics.len())
-            {
-                self.signs(name).any = true;
-            }
-        }
     }
 }
 

@@ -1,21 +1,61 @@
 //! ifupdown's configuration as a whole: every file that `/etc/network/interfaces` leads to, what
 //! each interface is, and whether ifupdown is what brings the network up.
 
+mod address;
 mod command;
 mod device;
+mod dhcp;
+mod dhcp_identity;
 mod file;
+mod mac;
+mod name;
 mod relation;
-mod stack;
+mod version;
 
+use super::device::{Device, Devices};
+use super::{Aspect, Stack};
 use crate::error::Error;
+use crate::facts::NetworkStack;
+use crate::finding::Defect;
 use crate::guest::Guest;
 use crate::parse::interfaces::{Iface, Kind, Selector};
 
-pub use command::{Addressing, addressing};
-pub use device::Device;
-use device::Devices;
-pub use file::{File, INTERFACES};
-pub use stack::{in_charge, kernel_names, knows_patterns, present};
+use command::{Addressing, addressing};
+use file::{File, INTERFACES};
+
+/// The stack.
+#[derive(Debug, Clone, Copy)]
+pub struct Ifupdown;
+
+impl Stack for Ifupdown {
+    fn kind(&self) -> NetworkStack {
+        NetworkStack::Ifupdown
+    }
+
+    fn has_profile(&self, guest: &Guest<'_>) -> Result<bool, Error> {
+        Ok(Config::read(guest)?.has_nic())
+    }
+
+    fn check(&self, aspect: Aspect, guest: &Guest<'_>) -> Result<Vec<Defect>, Error> {
+        match aspect {
+            Aspect::Mac => mac::check(guest),
+            Aspect::Address => address::check(guest),
+            Aspect::Name => name::check(guest),
+            Aspect::Dhcp => dhcp::check(guest),
+            Aspect::DhcpIdentity => dhcp_identity::check(guest),
+        }
+    }
+
+    fn fix(&self, aspect: Aspect, guest: &mut Guest<'_>) -> Result<(), Error> {
+        match aspect {
+            Aspect::Mac => mac::fix(guest),
+            Aspect::Address => address::fix(guest),
+            Aspect::Name => name::fix(guest),
+            Aspect::Dhcp => dhcp::fix(guest),
+            Aspect::DhcpIdentity => dhcp_identity::fix(guest),
+        }
+    }
+}
 
 /// Names that a NIC may get on OCI, as the kernel or udev would choose them.
 const ANY_NIC: [&str; 5] = ["eth0", "eno1", "ens3", "enp0s6", "enx0200170a0b0c"];
@@ -58,13 +98,17 @@ impl Config {
     ///
     /// The guest could not be read.
     pub fn read(guest: &Guest<'_>) -> Result<Self, Error> {
-        let files = if present(guest) {
+        let present = guest
+            .facts()
+            .network_stacks
+            .contains(&NetworkStack::Ifupdown);
+        let files = if present {
             file::read_all(guest)?
         } else {
             Vec::new()
         };
-        let kernel_names = kernel_names(guest)?;
-        let devices = Devices::of(&files, &nics(kernel_names));
+        let kernel_names = super::naming::kernel_names(guest)?;
+        let devices = device::devices(&files, &nics(kernel_names));
         Ok(Self {
             files,
             devices,
