@@ -321,3 +321,40 @@ fn the_report_goes_to_a_file_as_well() {
     let json: serde_json::Value = serde_json::from_slice(&fs::read(&report).unwrap()).unwrap();
     assert_eq!(json["verdict"], "blocked");
 }
+
+/// The rows of README's catalogue, from what the program says of its rules.
+fn catalogue() -> String {
+    let said = run(program("byoi-agent"), &["rules", "--format", "json"]).expect(0);
+    let rows = said.json();
+    rows.as_array()
+        .unwrap()
+        .iter()
+        .map(|rule| {
+            let part = |name: &str| rule[name].as_str().unwrap().to_owned();
+            format!(
+                "| `{}` | {} | {} |\n",
+                part("id"),
+                part("severity"),
+                part("title")
+            )
+        })
+        .collect()
+}
+
+/// `BYOI_WRITE_README=1` writes it anew.
+#[test]
+fn the_readme_holds_the_catalogue() {
+    const BEGIN: &str = "<!-- byoi-agent rules -->\n";
+    const HEAD: &str = "| rule | severity | looks for |\n|---|---|---|\n";
+    const END: &str = "<!-- end -->\n";
+    let path = byoi_tests::workspace().join("README.md");
+    let readme = fs::read_to_string(&path).unwrap();
+    let (before, rest) = readme.split_once(BEGIN).unwrap();
+    let (kept, after) = rest.split_once(END).unwrap();
+    let made = format!("{HEAD}{}", catalogue());
+    if std::env::var_os("BYOI_WRITE_README").is_some() {
+        fs::write(&path, format!("{before}{BEGIN}{made}{END}{after}")).unwrap();
+    } else {
+        assert_eq!(kept, made);
+    }
+}

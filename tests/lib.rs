@@ -2,7 +2,7 @@
 
 pub mod disk;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -132,6 +132,51 @@ pub fn fixture_disk(suite: &str) -> PathBuf {
     )
     .expect(0);
     disk
+}
+
+/// The disk of a guest whose network a stack of `vm-fixtures/stacks` brings up, made in `dir`.
+pub fn stack_disk(suite: &str, stack: &str, dir: &Path) -> PathBuf {
+    let disk = dir.join("disk.raw");
+    let _ = run(
+        workspace().join("vm-fixtures/debian/build.sh"),
+        &[suite, text(&disk), stack],
+    )
+    .expect(0);
+    disk
+}
+
+/// Copies a directory with all that is below it, links as links.
+pub fn copy_tree(from: &Path, to: &Path) {
+    let _ = run("cp", &["--archive", text(from), text(to)]).expect(0);
+}
+
+/// Every regular file below a directory with its content, and every link with its target.
+pub fn tree(root: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    let mut found = BTreeMap::new();
+    let mut pending = vec![root.to_owned()];
+    while let Some(dir) = pending.pop() {
+        for entry in fs::read_dir(&dir).into_iter().flatten().flatten() {
+            let path = entry.path();
+            let below = path
+                .strip_prefix(root)
+                .map(Path::to_owned)
+                .unwrap_or_default();
+            if let Ok(target) = fs::read_link(&path) {
+                found.insert(below, target.into_os_string().into_encoded_bytes());
+            } else if path.is_dir() {
+                pending.push(path);
+            } else if let Ok(content) = fs::read(&path) {
+                found.insert(below, content);
+            }
+        }
+    }
+    found
+}
+
+/// Whether a program is installed.
+pub fn installed(program: &str) -> bool {
+    env::split_paths(&env::var_os("PATH").unwrap_or_default())
+        .any(|dir| dir.join(program).is_file())
 }
 
 /// A path as a command line argument.

@@ -3,14 +3,15 @@
 # in it yet, and no initramfs (the disk recipe builds it once, when the files
 # that belong into it are there).
 #
-#     bootstrap.sh SUITE OUT.tar.zst
+#     bootstrap.sh SUITE PACKAGES OUT.tar.zst
 #
 # Runs as root. Packages are unpacked below TMPDIR: a tmpfs makes that fast.
 set -euo pipefail
 
-here=$(dirname "$(realpath "$0")")
-suite=${1:?usage: bootstrap.sh SUITE OUT.tar.zst}
-out=${2:?usage: bootstrap.sh SUITE OUT.tar.zst}
+usage='usage: bootstrap.sh SUITE PACKAGES OUT.tar.zst'
+suite=${1:?$usage}
+list=${2:?$usage}
+out=${3:?$usage}
 
 # The mirror this machine itself uses for Debian; on a machine of another
 # distribution none is found and mmdebstrap takes its own default.
@@ -56,7 +57,7 @@ options=(
 while read -r option; do
     options+=("--aptopt=$option")
 done < <(apt_options)
-packages=$(grep -v '^#' "$here/packages" | paste -sd,)
+packages=$(grep -v '^#' "$list" | paste -sd,)
 
 # initramfs-tools' kernel hook makes no initramfs when told that none is wanted.
 export INITRD=No

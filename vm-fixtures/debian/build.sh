@@ -1,7 +1,10 @@
 #!/bin/bash
 # Builds a bootable Debian disk that looks lived-in: see vm-fixtures/README.md.
 #
-#     build.sh SUITE OUT.raw        SUITE: bullseye, bookworm, trixie
+#     build.sh SUITE OUT.raw [STACK]    SUITE: bullseye, bookworm, trixie
+#
+# With STACK, a directory of ../stacks, the guest is one whose network is brought
+# up by that stack instead.
 #
 # Runs as root, on two levels of cache below ${BYOI_CACHE:-target/vm-fixtures}:
 # the bootstrapped SUITE and the finished disk, each named by a hash over the
@@ -9,8 +12,8 @@
 # file system has them).
 set -euo pipefail
 
-if (($# != 2)); then
-    echo "usage: build.sh SUITE OUT.raw" >&2
+if (($# < 2 || $# > 3)); then
+    echo "usage: build.sh SUITE OUT.raw [STACK]" >&2
     exit 2
 fi
 if ((EUID != 0)); then
@@ -19,23 +22,35 @@ if ((EUID != 0)); then
 fi
 suite=$1
 out=$2
+stack=${3:-}
 here=$(dirname "$(realpath "$0")")
+recipes=$(dirname "$here")
+# Relative to the recipes, so that the cache does not depend on where they are.
+list=debian/packages
+life=debian/lived-in.sh
+name=debian-$suite
+if [[ -n $stack ]]; then
+    list=stacks/packages
+    [[ ! -e $recipes/stacks/$stack/packages ]] || list=stacks/$stack/packages
+    life=stacks/plain.sh
+    name+=-stacks
+fi
 cache=${BYOI_CACHE:-$here/../../target/vm-fixtures}
 mkdir -p "$cache"
 cache=$(realpath "$cache")
 
-# A hash over the names and contents of files of this directory, and a word. This
-# script is left out: it decides when to make things, not what is in them.
+# A hash over the names and contents of recipes, and a word. This script is left
+# out: it decides when to make things, not what is in them.
 key() { # WORD FILE...
     local word=$1
     shift
-    (cd "$here" && { echo "$word" && find "$@" -type f ! -name build.sh -print0 | sort -z | xargs -0 sha256sum; }) \
+    (cd "$recipes" && { echo "$word" && find "$@" -type f ! -name build.sh -print0 | sort -z | xargs -0 sha256sum; }) \
         | sha256sum | cut -c1-16
 }
-bootstrap_key=$(key "$suite" bootstrap.sh packages)
-disk_key=$(key "$suite" .)
-tarball=$cache/debian-$suite-bootstrap-$bootstrap_key.tar.zst
-disk=$cache/debian-$suite-$disk_key.raw
+bootstrap_key=$(key "$suite" debian/bootstrap.sh "$list")
+disk_key=$(key "$suite" debian "$list" "$life")
+tarball=$cache/$name-bootstrap-$bootstrap_key.tar.zst
+disk=$cache/$name-$disk_key.raw
 
 work=''
 sandbox_pid=''
@@ -80,7 +95,7 @@ make() { # FILE COMMAND...
     shift
     if [[ ! -e $file ]]; then
         echo "build.sh: making $file" >&2
-        work=$(mktemp -d "$cache/.work-$suite.XXXXXX")
+        work=$(mktemp -d "$cache/.work-$name.XXXXXX")
         chmod 0755 "$work" # apt downloads as a user of its own
         sandbox "$@"
         mv "$work/made" "$file"
@@ -91,12 +106,15 @@ make() { # FILE COMMAND...
 
 if [[ ! -e $disk ]]; then
     # One build of a suite at a time. What lies around then is of a killed one.
-    exec 9>"$cache/debian-$suite.lock"
+    exec 9>"$cache/$name.lock"
     flock 9
-    rm -rf --one-file-system "$cache/.work-$suite".*
-    make "$tarball" "$here/bootstrap.sh" "$suite"
-    make "$disk" "$here/disk.sh" "$tarball"
+    rm -rf --one-file-system "$cache/.work-$name".*
+    make "$tarball" "$here/bootstrap.sh" "$suite" "$recipes/$list"
+    make "$disk" "$here/disk.sh" "$tarball" "$recipes/$life"
     exec 9>&-
 fi
 cp --reflink=auto --sparse=always "$disk" "$out.partial.$$"
+if [[ -n $stack ]]; then
+    unshare --mount --propagation private "$recipes/stacks/bring-up.sh" "$out.partial.$$" "$stack"
+fi
 mv "$out.partial.$$" "$out"

@@ -1,8 +1,9 @@
 #!/bin/bash
 # Puts a bootstrapped Debian onto a bootable disk and lets it live a little:
-# DOS partition table, one active ext4 partition, GRUB for BIOS.
+# DOS partition table, one active ext4 partition, GRUB for BIOS. LIFE is a script
+# that is given the mounted root.
 #
-#     disk.sh BOOTSTRAP.tar.zst OUT.raw
+#     disk.sh BOOTSTRAP.tar.zst LIFE OUT.raw
 #
 # Runs as root in mount and process namespaces of its own (build.sh makes them):
 # mounts are left to end with them, and the loop device ends with its mount. It
@@ -10,8 +11,10 @@
 set -euo pipefail
 
 here=$(dirname "$(realpath "$0")")
-tarball=${1:?usage: disk.sh BOOTSTRAP.tar.zst OUT.raw}
-disk=${2:?usage: disk.sh BOOTSTRAP.tar.zst OUT.raw}
+usage='usage: disk.sh BOOTSTRAP.tar.zst LIFE OUT.raw'
+tarball=${1:?$usage}
+life=${2:?$usage}
+disk=${3:?$usage}
 # shellcheck source=vm-fixtures/debian/lived-in.env
 source "$here/lived-in.env"
 export ROOT_UUID DISK_SIGNATURE
@@ -78,8 +81,14 @@ in_guest() {
         ROOT_UUID="$ROOT_UUID" DISK_SIGNATURE="$DISK_SIGNATURE" "$@"
 }
 
-# Copies of what initramfs-tools' hooks find in /etc go in, as in real life.
+# Copies of what the tool's hooks find in /etc go in, as in real life.
 initramfs() {
+    if [[ -x $root/usr/bin/dracut ]]; then
+        local kernel
+        kernel=$(ls "$root/lib/modules")
+        in_guest dracut --force --no-hostonly "/boot/initrd.img-$kernel" "$kernel"
+        return
+    fi
     sed -i 's/^MODULES=.*/MODULES=most/; s/^#* *COMPRESS=.*/COMPRESS=zstd/' \
         "$root/etc/initramfs-tools/initramfs.conf"
     # On /run, which is a tmpfs: faster, and no copies of it in free space.
@@ -114,8 +123,8 @@ remains() {
     local dir=$root/var/backups/network
     mkdir -p "$dir"
     for ((i = 0; i < 64; i++)); do
-        cat "$root/etc/network/interfaces" "$root/etc/iscsi/iscsid.conf" \
-            "$root/var/lib/dhcp/dhclient.$OLD_NIC.leases" >"$dir/$i"
+        find "$root/etc/network/interfaces" "$root/etc/iscsi/iscsid.conf" \
+            "$root/var/lib/dhcp" -type f -exec cat {} + >"$dir/$i"
     done
     sync -f "$dir"
     rm -r "$dir"
@@ -131,7 +140,7 @@ close() {
 partition_table
 file_system
 mount_root
-"$here/lived-in.sh" "$root"
+"$life" "$root"
 initramfs
 boot_loader
 remains
