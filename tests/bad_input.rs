@@ -436,3 +436,27 @@ fn convert_takes_any_raw_disk() {
         .expect(0);
     }
 }
+
+#[test]
+fn privileged_a_report_is_never_written_over_an_image() {
+    let bench = Bench::with_disk();
+    let (disk, alias) = (bench.disk(), bench.dir().join("alias"));
+    fs::hard_link(&disk, &alias).unwrap();
+    let before = sha256(&disk);
+    for report in [&disk, &alias] {
+        for command in ["check", "inspect", "boot-test"] {
+            let args = [command, text(&disk), "--report", text(report)];
+            fails(&run(program("byoi-builder"), &args), &["is the image"]);
+        }
+        let output = bench.output();
+        let args = ["convert", text(&disk), "-o", text(&output), "--report"];
+        for report in [report, &output] {
+            let said = run(
+                program("byoi-builder"),
+                &[&args[..], &[text(report)]].concat(),
+            );
+            fails(&said, &["is the image"]);
+        }
+    }
+    assert_eq!(sha256(&disk), before);
+}

@@ -142,6 +142,31 @@ fn privileged_a_failed_write_is_told_and_leaves_nothing() {
 }
 
 #[test]
+fn privileged_a_report_that_cannot_be_written_leaves_the_old_one() {
+    let bench = Bench::with_disk();
+    let report = bench.dir().join("report.json");
+    std::fs::write(&report, "old").unwrap();
+    for effect in ["ENOSPC", "EIO"] {
+        let said = Said::from(
+            Command::new(program("byoi-builder"))
+                .args(["inspect", text(&bench.disk()), "--report", text(&report)])
+                .env("BYOI_FAIL", format!("report:{effect}"))
+                .output()
+                .unwrap(),
+        );
+        assert_eq!(said.code, 3, "{effect}: {}", said.stderr);
+        assert!(said.stderr.contains(text(&report)), "{}", said.stderr);
+        assert_eq!(std::fs::read_to_string(&report).unwrap(), "old");
+        let names = std::fs::read_dir(bench.dir()).unwrap();
+        let left = names.filter(|name| {
+            let name = name.as_ref().unwrap().file_name();
+            name.to_string_lossy().ends_with(".byoi")
+        });
+        assert_eq!(left.count(), 0, "{effect}");
+    }
+}
+
+#[test]
 fn privileged_a_hundred_kills_at_random_leak_nothing() {
     let bench = Bench::with_disk();
     let before = sha256(&bench.disk());

@@ -1,6 +1,5 @@
 //! The command line of `byoi-agent`.
 
-use std::fs::File;
 use std::io::{self, BufRead, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -14,6 +13,7 @@ use crate::cmd::Cmd;
 use crate::error::Error;
 use crate::guest::GuestCommand;
 use crate::report::{Report, Stage, Verdict};
+use crate::report_file::{self, is_same_file};
 use crate::root::{GuestRoot, GuestRootMut};
 use crate::rules;
 use crate::run;
@@ -116,15 +116,30 @@ pub struct OutputArgs {
 }
 
 impl OutputArgs {
+    /// Refuses a `--report` that would be written over a disk image. To be asked before any work.
+    ///
+    /// # Errors
+    ///
+    /// The report has the name of one of these, or is the same file.
+    pub fn spare(&self, images: &[&Path]) -> anyhow::Result<()> {
+        let Some(report) = &self.report else {
+            return Ok(());
+        };
+        match images.iter().find(|image| is_same_file(report, image)) {
+            None => Ok(()),
+            Some(image) => bail!(
+                "{} is the image {}; name another file for the report",
+                report.display(),
+                image.display()
+            ),
+        }
+    }
+
     /// Prints a report to standard output, and writes it to `--report`.
     ///
     /// # Errors
     ///
     /// One of the two could not be written.
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "the report is a file of the host"
-    )]
     pub fn print(&self, report: &impl serde::Serialize, text: &str) -> anyhow::Result<()> {
         let json = serde_json::to_string_pretty(report).context("encoding the report")?;
         let mut stdout = io::stdout().lock();
@@ -135,8 +150,7 @@ impl OutputArgs {
         .and_then(|()| stdout.flush())
         .context("printing the report")?;
         if let Some(path) = &self.report {
-            File::create(path)
-                .and_then(|mut file| writeln!(file, "{json}"))
+            report_file::write(path, &(json + "\n"))
                 .with_context(|| format!("writing the report to {}", path.display()))?;
         }
         Ok(())

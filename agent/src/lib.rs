@@ -21,6 +21,7 @@ pub mod parse;
 pub mod plan;
 pub mod redact;
 pub mod report;
+mod report_file;
 pub mod root;
 pub mod rules;
 pub mod run;

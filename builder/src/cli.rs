@@ -212,16 +212,19 @@ impl Cli {
         let narrator = Narrator::for_stderr();
         let (report, output) = match self.command {
             Command::Check(check) => {
+                check.report.spare(&[&check.image])?;
                 let workdir = check.workdir.unwrap_or_else(temp_dir);
                 let report = pipeline::check(&check.image, &workdir, &check.rules.into())?;
                 (report, check.report)
             }
             Command::Inspect(inspect) => {
+                inspect.report.spare(&[&inspect.image])?;
                 let workdir = inspect.workdir.unwrap_or_else(temp_dir);
                 let report = pipeline::inspect(&inspect.image, &workdir, narrator)?;
                 (report, inspect.report)
             }
             Command::Convert(convert) => {
+                convert.report.spare(&[&convert.image, &convert.output])?;
                 let request = ConvertRequest {
                     write: convert.write.options(),
                     image: convert.image,
@@ -231,6 +234,7 @@ impl Cli {
             }
             Command::Build(build) => {
                 let (request, output) = build.into_request()?;
+                output.spare(&[&request.image, &request.output])?;
                 (pipeline::build(&request, narrator)?, output)
             }
             Command::GuestExec { root, argv } => match guest_exec(&root, &argv) {
@@ -240,6 +244,7 @@ impl Cli {
                 }
             },
             Command::BootTest(test) => {
+                test.report.spare(&[&test.image])?;
                 let workdir = test.workdir.unwrap_or_else(temp_dir);
                 let options = test.boot.options();
                 let report = pipeline::boot_test(&test.image, &workdir, &options, narrator)?;
