@@ -8,12 +8,18 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::OnceLock;
 
 use byoi_agent::parse::mac;
 use byoi_tests::{Said, copy_tree, installed, program, run, text, tree, workspace};
 use serde_json::Value;
 use tempfile::TempDir;
+
+/// The program of systemd-networkd.
+const NETWORKD: &str = "/lib/systemd/systemd-networkd";
 
 fn cases() -> Vec<(String, String, PathBuf)> {
     let corpus = std::env::var_os("BYOI_CORPUS").map_or_else(
@@ -59,21 +65,92 @@ fn macs(files: &BTreeMap<PathBuf, Vec<u8>>) -> Vec<String> {
         .collect()
 }
 
-/// What the stack's own reader says against the configuration; `None` where it is not installed.
-fn reader(stack: &str, root: &Path) -> Option<Said> {
+/// What the stack's own reader says against each file of the configuration, and whether that
+/// reader is at hand.
+fn complaints(stack: &str, root: &Path) -> Option<Vec<String>> {
+    let readers = readers();
+    let refused = |said: Said| (said.code != 0).then(|| said.stdout + &said.stderr);
     match stack {
         "netplan" if installed("netplan") => {
-            Some(run("netplan", &["generate", "--root-dir", text(root)]))
+            let said = run("netplan", &["generate", "--root-dir", text(root)]);
+            Some(refused(said).into_iter().collect())
         }
-        "ifupdown" if installed("ifquery") => {
+        "ifupdown" => {
+            let ifquery = readers?.join("sbin/ifquery");
             let interfaces = root.join("etc/network/interfaces");
-            Some(run(
-                "ifquery",
+            let said = run(
+                ifquery,
                 &["--interfaces", text(&interfaces), "--list", "--all"],
-            ))
+            );
+            Some(refused(said).into_iter().collect())
         }
+        "keyfile" => {
+            let profiles = root.join("etc/NetworkManager/system-connections");
+            let files = tree(&profiles);
+            let said = files.values().map(|profile| nmcli(readers?, profile));
+            said.collect::<Option<Vec<Said>>>()
+                .map(|said| said.into_iter().filter_map(refused).collect())
+        }
+        "networkd" if Path::new(NETWORKD).exists() => Some(networkd(root)),
         _ => None,
     }
+}
+
+/// The readers that are unpacked for tests; `None` where there is no way to get them.
+fn readers() -> Option<&'static Path> {
+    static READERS: OnceLock<Option<PathBuf>> = OnceLock::new();
+    READERS
+        .get_or_init(|| {
+            let dir = workspace().join("target/vm-fixtures/readers");
+            let said = run(workspace().join("vm-fixtures/readers.sh"), &[text(&dir)]);
+            (said.code == 0).then_some(dir)
+        })
+        .as_deref()
+}
+
+/// Lets `NetworkManager`'s own library read a profile, without a running `NetworkManager`.
+fn nmcli(readers: &Path, profile: &[u8]) -> Option<Said> {
+    let mut nmcli = Command::new(readers.join("usr/bin/nmcli"))
+        .args([
+            "--offline",
+            "connection",
+            "modify",
+            "connection.autoconnect",
+            "yes",
+        ])
+        .env("LD_LIBRARY_PATH", readers.join("usr/lib/x86_64-linux-gnu"))
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .ok()?;
+    nmcli.stdin.take()?.write_all(profile).ok()?;
+    Some(nmcli.wait_with_output().ok()?.into())
+}
+
+/// What systemd-networkd says of the files, in a network namespace without a NIC.
+fn networkd(root: &Path) -> Vec<String> {
+    let script = format!(
+        "mkdir -p /etc/systemd/network && mount -t tmpfs tmpfs /run \
+         && mount --bind {} /etc/systemd/network \
+         && SYSTEMD_LOG_TARGET=console exec timeout 2 {NETWORKD}",
+        text(&root.join("etc/systemd/network"))
+    );
+    let namespaces = ["--net", "--mount", "--propagation", "private"];
+    let said = run(
+        "unshare",
+        &[&namespaces[..], &["sh", "-c", &script]].concat(),
+    );
+    assert!(
+        said.stderr.contains("Enumeration completed"),
+        "{}",
+        said.stderr
+    );
+    said.stderr
+        .lines()
+        .filter(|line| line.starts_with("/etc/systemd/network/"))
+        .map(str::to_owned)
+        .collect()
 }
 
 /// One case; what does not hold.
