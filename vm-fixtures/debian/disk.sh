@@ -123,8 +123,8 @@ remains() {
     local dir=$root/var/backups/network
     mkdir -p "$dir"
     for ((i = 0; i < 64; i++)); do
-        find "$root/etc/network/interfaces" "$root/etc/iscsi/iscsid.conf" \
-            "$root/var/lib/dhcp" -type f -exec cat {} + >"$dir/$i"
+        cat "$root/etc/network/interfaces" "$root/etc/iscsi/iscsid.conf" \
+            "$root/var/lib/dhcp/dhclient.$OLD_NIC.leases" >"$dir/$i"
     done
     sync -f "$dir"
     rm -r "$dir"
@@ -143,5 +143,7 @@ mount_root
 "$life" "$root"
 initramfs
 boot_loader
-remains
+if [[ -e $root/etc/iscsi/iscsid.conf ]]; then
+    remains
+fi
 close
