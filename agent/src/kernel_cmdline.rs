@@ -13,7 +13,7 @@ use crate::parse::kargs::{self, Arg, ArgEdit, Format, Kargs};
 use crate::root::GuestPath;
 
 /// Where command lines are. A `*` stands for a part of the name that it is in.
-const PLACES: [(&str, Format); 28] = [
+const PLACES: [(&str, Format); 29] = [
     ("/etc/default/grub", GRUB_DEFAULTS),
     ("/etc/default/grub.d/*.cfg", GRUB_DEFAULTS),
     ("/etc/sysconfig/grub", GRUB_DEFAULTS),
@@ -48,6 +48,7 @@ const PLACES: [(&str, Format); 28] = [
     ("/boot/grub2/grubenv", Format::GrubEnv),
     ("/boot/efi/EFI/*/grub.cfg", Format::GrubScript),
     ("/boot/efi/EFI/*/grubenv", Format::GrubEnv),
+    ("/boot/efi/EFI/*/grub.conf", Format::GrubLegacy),
     ("/boot/loader/entries/*.conf", Format::LoaderEntry),
     ("/boot/efi/loader/entries/*.conf", Format::LoaderEntry),
     ("/efi/loader/entries/*.conf", Format::LoaderEntry),
@@ -56,7 +57,9 @@ const PLACES: [(&str, Format); 28] = [
     ("/boot/syslinux/*.cfg", Format::Syslinux),
 ];
 
-const GRUB_DEFAULTS: Format = Format::ShellVars("GRUB_CMDLINE_LINUX");
+/// What GRUB's defaults call the arguments of every entry.
+const GRUB_VARIABLE: &str = "GRUB_CMDLINE_LINUX";
+const GRUB_DEFAULTS: Format = Format::ShellVars(GRUB_VARIABLE);
 const DRACUT: Format = Format::ShellVars("kernel_cmdline");
 
 /// What a command line is for.
@@ -153,6 +156,41 @@ pub fn edit(guest: &mut Guest<'_>, decide: &mut dyn FnMut(&Arg) -> ArgEdit) -> R
     Ok(())
 }
 
+/// Drafts that the kernel gets these arguments, of letters, digits and `=-_.,:/@` alone: they are
+/// added at the end of every copy that lacks them. Everything else stays byte for byte. Where an
+/// entry takes its arguments in by a variable, they are added to that; where a `grubenv` has no
+/// room for them, to the entry itself. A guest without any command line gets none.
+///
+/// # Errors
+///
+/// The guest could not be read.
+pub fn add(guest: &mut Guest<'_>, args: &[&str]) -> Result<(), Error> {
+    // What entries take in comes first: they need not hold it themselves then.
+    extend(guest, args, &|copy, _, _| is_variable(copy))?;
+    extend(guest, args, &|copy, copies, arg| {
+        entry_lacks(copies, copy, arg)
+            || is_first_to_make_entries(copies, copy) && file_lacks(copies, copy, arg)
+            || is_grub_default(copy) && defaults_lack(copies, arg)
+            || is_other_default(copy)
+    })?;
+    add_grub_defaults(guest, args)
+}
+
+/// Which of these arguments some copy of the command line lacks; none of them where the guest has
+/// no command line at all.
+///
+/// # Errors
+///
+/// The guest could not be read.
+pub fn missing<'a>(guest: &Guest<'_>, args: &[&'a str]) -> Result<Vec<&'a str>, Error> {
+    let copies = copies(guest)?;
+    Ok(args
+        .iter()
+        .copied()
+        .filter(|arg| is_lacking(&copies, arg))
+        .collect())
+}
+
 /// Whether the kernel gets this argument, such as `net.ifnames=0`, from every menu entry there is
 /// now, and the defaults hold it for those that will be made. No copy at all counts as no.
 ///
@@ -161,20 +199,24 @@ pub fn edit(guest: &mut Guest<'_>, decide: &mut dyn FnMut(&Arg) -> ArgEdit) -> R
 /// The guest could not be read.
 pub fn has_on_every_copy(guest: &Guest<'_>, arg: &str) -> Result<bool, Error> {
     let copies = copies(guest)?;
-    let entries = copies.iter().filter(|copy| boots_linux(copy));
-    let mut any = false;
-    for entry in entries {
-        any = true;
-        let by_variable = entry
+    let any = copies.iter().any(boots_linux) || grub_defaults(&copies).is_some();
+    Ok(any && !is_lacking(&copies, arg))
+}
+
+fn is_lacking(copies: &[CommandLine], arg: &str) -> bool {
+    defaults_lack(copies, arg)
+        || copies.iter().any(|copy| {
+            entry_lacks(copies, copy, arg) || makes_entries(copy) && file_lacks(copies, copy, arg)
+        })
+}
+
+/// Whether a copy is a menu entry that gets an argument neither by itself nor by a variable.
+fn entry_lacks(copies: &[CommandLine], copy: &CommandLine, arg: &str) -> bool {
+    boots_linux(copy)
+        && !copy.has(arg)
+        && !copy
             .variables()
-            .any(|variable| variable_has(&copies, variable, arg));
-        if !entry.has(arg) && !by_variable {
-            return Ok(false);
-        }
-    }
-    let mut others = copies.iter().filter(|copy| makes_entries(copy));
-    Ok(others.all(|copy| copy.has(arg))
-        && grub_defaults(&copies).map_or(any, |defaults| defaults.contains(arg)))
+            .any(|variable| variable_has(copies, variable, arg))
 }
 
 /// Whether new entries get all their arguments from here: kernel-install, and Debian's
@@ -183,6 +225,119 @@ fn makes_entries(copy: &CommandLine) -> bool {
     copy.role == Role::Defaults
         && !copy.kargs.args.is_empty()
         && (copy.kargs.name == "kopt" || copy.path.name() == "cmdline")
+}
+
+/// Whether a copy is the first one in its file that new entries are made from.
+fn is_first_to_make_entries(copies: &[CommandLine], copy: &CommandLine) -> bool {
+    let first = copies
+        .iter()
+        .find(|other| makes_entries(other) && other.path == copy.path);
+    first == Some(copy)
+}
+
+/// Whether new entries do not get an argument from the file of a copy. All lines count together.
+fn file_lacks(copies: &[CommandLine], copy: &CommandLine, arg: &str) -> bool {
+    !copies
+        .iter()
+        .any(|other| makes_entries(other) && other.path == copy.path && other.has(arg))
+}
+
+/// Whether `update-grub` would make entries without an argument.
+fn defaults_lack(copies: &[CommandLine], arg: &str) -> bool {
+    grub_defaults(copies).is_some_and(|defaults| !defaults.contains(arg))
+}
+
+/// Whether a copy gives `GRUB_CMDLINE_LINUX` a value of its own.
+fn is_grub_default(copy: &CommandLine) -> bool {
+    copy.kargs.name == GRUB_VARIABLE
+        && !copy.kargs.append
+        && !copy.variables().any(|variable| variable == GRUB_VARIABLE)
+}
+
+/// Whether other tools make entries from here.
+fn is_other_default(copy: &CommandLine) -> bool {
+    matches!(
+        copy.kargs.name.as_str(),
+        "DEFAULT_APPEND" | "FAILSAFE_APPEND" | "EXTLINUX_PARAMETERS"
+    ) && !copy.kargs.args.is_empty()
+}
+
+/// Whether a copy is a variable that entries take their arguments from.
+fn is_variable(copy: &CommandLine) -> bool {
+    copy.role == Role::Entry
+        && matches!(
+            copy.kargs.name.as_str(),
+            "kernelopts" | "default_kernelopts"
+        )
+}
+
+/// Adds those of the arguments that a copy does not have and that `wanted` asks for. It is told
+/// the copy, all copies, and the argument.
+fn extend(
+    guest: &mut Guest<'_>,
+    args: &[&str],
+    wanted: &dyn Fn(&CommandLine, &[CommandLine], &str) -> bool,
+) -> Result<(), Error> {
+    let copies = copies(guest)?;
+    for (path, format) in files(guest)? {
+        let Some(text) = guest.text(&path)? else {
+            continue;
+        };
+        let extended = kargs::add(format, text.as_str(), &mut |kargs| {
+            let copy = CommandLine {
+                role: role(format, kargs),
+                path: path.clone(),
+                kargs: kargs.clone(),
+            };
+            args.iter()
+                .filter(|arg| !copy.has(arg) && wanted(&copy, &copies, arg))
+                .map(|arg| (*arg).to_owned())
+                .collect()
+        });
+        if let Some(extended) = extended.filter(|extended| extended != text.as_str()) {
+            guest.write_text(&path, &extended)?;
+        }
+    }
+    Ok(())
+}
+
+/// Adds a line to `/etc/default/grub` where no definition could take the arguments up.
+fn add_grub_defaults(guest: &mut Guest<'_>, args: &[&str]) -> Result<(), Error> {
+    let path = GuestPath::from("/etc/default/grub");
+    let copies = copies(guest)?;
+    let lacking: Vec<&str> = match grub_defaults(&copies) {
+        Some(held) => args
+            .iter()
+            .copied()
+            .filter(|arg| !held.contains(arg))
+            .collect(),
+        None => args.to_vec(),
+    };
+    let Some(text) = guest.text(&path)?.filter(|_| !lacking.is_empty()) else {
+        return Ok(());
+    };
+    let text = text.as_str();
+    let end = if text.is_empty() || text.ends_with('\n') {
+        ""
+    } else {
+        "\n"
+    };
+    let held = if copies.iter().any(|copy| copy.kargs.name == GRUB_VARIABLE) {
+        "$GRUB_CMDLINE_LINUX "
+    } else {
+        ""
+    };
+    let added = lacking.join(" ");
+    let longer = format!("{text}{end}{GRUB_VARIABLE}=\"{held}{added}\"\n");
+    // A quote that is never closed would swallow the line.
+    let line = longer.lines().count();
+    let is_read = kargs::find(GRUB_DEFAULTS, &longer)
+        .iter()
+        .any(|kargs| kargs.args.iter().any(|arg| arg.line == line));
+    if is_read {
+        guest.write_text(&path, &longer)?;
+    }
+    Ok(())
 }
 
 /// Whether every definition of a variable holds an argument.
@@ -244,7 +399,11 @@ fn role(format: Format, kargs: &Kargs) -> Role {
 }
 
 /// The files that hold command lines, each once for a format.
-fn files(guest: &Guest<'_>) -> Result<Vec<(GuestPath, Format)>, Error> {
+///
+/// # Errors
+///
+/// The guest could not be read.
+pub fn files(guest: &Guest<'_>) -> Result<Vec<(GuestPath, Format)>, Error> {
     let mut files = Vec::new();
     for (place, format) in PLACES {
         for path in expand(guest, place)? {
@@ -424,6 +583,123 @@ mod tests {
             let fixture = Fixture::debian(&files);
             let found = has_on_every_copy(&fixture.guest(), "a=1").unwrap();
             assert_eq!(found, expected, "{files:?}");
+        }
+    }
+
+    #[test]
+    fn arguments_are_added_to_every_copy() {
+        let grubenv = |args: &str, length: usize| {
+            let text = format!(
+                "# GRUB Environment Block\nsaved_entry=0\nkernelopts=root=/dev/sda1 ro{args} \n"
+            );
+            let room = length - text.len();
+            text + &"#".repeat(room)
+        };
+        let env = (grubenv("", 1024), grubenv(" a=1 b", 1024));
+        let full = grubenv("", 72);
+        let red_hat = "set kernelopts=\"root=/dev/sda1 ro \"\ninitrd /initrd\n";
+        for files in [
+            // Debian: what lacks one gets one, what has both stays.
+            vec![
+                (
+                    "/etc/default/grub",
+                    "GRUB_CMDLINE_LINUX_DEFAULT=\"quiet\"\nGRUB_CMDLINE_LINUX=\"\" # none\n",
+                    "GRUB_CMDLINE_LINUX_DEFAULT=\"quiet\"\nGRUB_CMDLINE_LINUX=\"a=1 b\" # none\n",
+                ),
+                (
+                    "/boot/grub/grub.cfg",
+                    "linux /vmlinuz root=x a=1 ro\nlinux /vmlinuz root=x b a=1\nlinux16 /boot/memtest86+ c\n",
+                    "linux /vmlinuz root=x a=1 ro b\nlinux /vmlinuz root=x b a=1\nlinux16 /boot/memtest86+ c\n",
+                ),
+                (
+                    "/etc/dracut.conf",
+                    "kernel_cmdline=\"x\"\n",
+                    "kernel_cmdline=\"x\"\n",
+                ),
+            ],
+            // Red Hat 8: entries take their arguments from the environment block.
+            vec![
+                ("/boot/grub2/grubenv", env.0.as_str(), env.1.as_str()),
+                (
+                    "/boot/grub2/grub.cfg",
+                    red_hat,
+                    "set kernelopts=\"root=/dev/sda1 ro a=1 b \"\ninitrd /initrd\n",
+                ),
+                (
+                    "/boot/loader/entries/e.conf",
+                    "options $kernelopts $tuned_params\n",
+                    "options $kernelopts $tuned_params\n",
+                ),
+                (
+                    "/boot/loader/entries/own.conf",
+                    "options root=/dev/sda1\n",
+                    "options root=/dev/sda1 a=1 b\n",
+                ),
+            ],
+            // No room: the entry holds them itself.
+            vec![
+                ("/boot/grub2/grubenv", full.as_str(), full.as_str()),
+                (
+                    "/boot/loader/entries/e.conf",
+                    "options $kernelopts\n",
+                    "options $kernelopts a=1 b\n",
+                ),
+            ],
+            // Red Hat 6, and Debian's comments.
+            vec![(
+                "/boot/grub/grub.conf",
+                "# kopt=root=x ro\ntitle x\n\tkernel /vmlinuz ro root=x\n\tinitrd /i\n",
+                "# kopt=root=x ro a=1 b\ntitle x\n\tkernel /vmlinuz ro root=x a=1 b\n\tinitrd /i\n",
+            )],
+            vec![(
+                "/boot/efi/EFI/redhat/grub.conf",
+                "kernel /vmlinuz ro\n",
+                "kernel /vmlinuz ro a=1 b\n",
+            )],
+            vec![
+                (
+                    "/etc/kernel/cmdline",
+                    "# x\nroot=x\nro b\n",
+                    "# x\nroot=x a=1\nro b\n",
+                ),
+                (
+                    "/boot/extlinux/extlinux.conf",
+                    "APPEND ro",
+                    "APPEND ro a=1 b",
+                ),
+            ],
+            // Where nothing is defined anew.
+            vec![(
+                "/etc/default/grub",
+                "GRUB_TIMEOUT=5",
+                "GRUB_TIMEOUT=5\nGRUB_CMDLINE_LINUX=\"a=1 b\"\n",
+            )],
+            vec![(
+                "/etc/default/grub",
+                "GRUB_CMDLINE_LINUX+=\" b\"\n",
+                "GRUB_CMDLINE_LINUX+=\" b\"\nGRUB_CMDLINE_LINUX=\"$GRUB_CMDLINE_LINUX a=1\"\n",
+            )],
+            vec![(
+                "/etc/default/grub",
+                "GRUB_TIMEOUT=\"5\n",
+                "GRUB_TIMEOUT=\"5\n",
+            )],
+            vec![],
+        ] {
+            let before: Vec<_> = files.iter().map(|(path, text, _)| (*path, *text)).collect();
+            let fixture = Fixture::debian(&before);
+            let mut guest = fixture.guest();
+            for _ in 0..2 {
+                add(&mut guest, &["a=1", "b"]).unwrap();
+                for (path, _, expected) in &files {
+                    let text = guest.text(&(*path).into()).unwrap().unwrap();
+                    assert_eq!(text.as_str(), *expected, "{path}");
+                }
+                assert!(
+                    missing(&guest, &["a=1", "b"]).unwrap().is_empty(),
+                    "{before:?}"
+                );
+            }
         }
     }
 
