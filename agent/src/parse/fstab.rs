@@ -102,6 +102,27 @@ impl Entry {
         Edit::replace(self.columns[0].clone(), source)
     }
 
+    /// Takes options out, each given by its name or as `name=value`, and adds another one unless it
+    /// is there.
+    pub fn change_options(&self, without: &[&str], option: &str) -> Edit {
+        let Some(column) = self.columns.get(3) else {
+            return self.add_option(option);
+        };
+        let start = column.start - self.range.start;
+        let text = &self.text[start..start + column.len()];
+        let mut options: Vec<&str> = text
+            .split(',')
+            .filter(|option| {
+                let name = option.split_once('=').map_or(*option, |(name, _)| name);
+                !without.contains(&name) && !without.contains(option)
+            })
+            .collect();
+        if !options.contains(&option) {
+            options.push(option);
+        }
+        Edit::replace(column.clone(), options.join(","))
+    }
+
     /// Adds an option; a column for the options too where there is none.
     pub fn add_option(&self, option: &str) -> Edit {
         let end = self
@@ -229,6 +250,19 @@ lonely
             edit::apply(text, vec![entries(text)[0].remove()]),
             "# a\n# b\n"
         );
+    }
+
+    #[test]
+    fn options_are_changed_in_place() {
+        for (text, expected) in [
+            ("a b c x,auto,y=1\t0 0 # d", "a b c x,noauto\t0 0 # d"),
+            ("a b c auto", "a b c noauto"),
+            ("a b c noauto,x", "a b c noauto,x"),
+            ("a b c", "a b c defaults,noauto"),
+        ] {
+            let edit = entries(text)[0].change_options(&["auto", "y"], "noauto");
+            assert_eq!(edit::apply(text, vec![edit]), expected);
+        }
     }
 
     #[test]

@@ -43,6 +43,21 @@ pub struct Kargs {
     pub args: Vec<Arg>,
     /// Whether something stands on the same line before the first argument.
     preceded: bool,
+    /// Where further arguments go.
+    room: Room,
+}
+
+/// Where further arguments go, and what has to be quoted for it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Room {
+    /// Here, as they are.
+    At(usize),
+    /// At the end of a value that gets quotes around it.
+    Quoting(Range<usize>),
+    /// Behind a value, in quotes of their own.
+    Quoted(usize),
+    /// Nowhere: a quote is never closed.
+    None,
 }
 
 /// An argument, such as `root=/dev/sda1`.
@@ -108,7 +123,46 @@ pub fn edit(
     }
 }
 
+/// The text with the arguments that `wanted` names added at the end of each command line; of
+/// letters, digits and `=-_.,:/@` alone. `None` where the format leaves no room.
+pub fn add(
+    format: Format,
+    text: &str,
+    wanted: &mut dyn FnMut(&Kargs) -> Vec<String>,
+) -> Option<String> {
+    let mut edits = Vec::new();
+    for kargs in find(format, text) {
+        let args = wanted(&kargs);
+        if !args.is_empty() {
+            kargs.additions(&args.join(" "), &mut edits);
+        }
+    }
+    let made = edit::apply(text, edits);
+    if format == Format::GrubEnv {
+        refill(&made, text.len())
+    } else {
+        Some(made)
+    }
+}
+
 impl Kargs {
+    fn additions(&self, args: &str, edits: &mut Vec<Edit>) {
+        let first = self.args.is_empty() && !self.preceded;
+        let gap = if first { "" } else { " " };
+        match self.room.clone() {
+            Room::At(at) => edits.push(Edit::replace(at..at, format!("{gap}{args}"))),
+            Room::Quoting(value) if first => {
+                edits.push(Edit::replace(value, format!("\"{args}\"")));
+            }
+            Room::Quoting(value) => {
+                edits.push(Edit::replace(value.start..value.start, "\""));
+                edits.push(Edit::replace(value.end..value.end, format!(" {args}\"")));
+            }
+            Room::Quoted(at) => edits.push(Edit::replace(at..at, format!("\"{gap}{args}\""))),
+            Room::None => {}
+        }
+    }
+
     fn edits(&self, decide: &mut dyn FnMut(&Self, &Arg) -> ArgEdit, edits: &mut Vec<Edit>) {
         let mut follows = self.preceded;
         for (at, arg) in self.args.iter().enumerate() {
@@ -137,8 +191,9 @@ impl Kargs {
         }
     }
 
-    /// Cuts a value into arguments as the kernel does.
-    fn split(name: &str, value: &Spanned, preceded: bool, index: &LineIndex) -> Self {
+    /// Cuts a value into arguments as the kernel does. What is added goes behind the last one, or
+    /// to `end` where there is none.
+    fn split(name: &str, value: &Spanned, end: usize, preceded: bool, index: &LineIndex) -> Self {
         let text = value.as_str();
         let mut args = Vec::new();
         let mut quoted = false;
@@ -165,10 +220,16 @@ impl Kargs {
                 _ => {}
             }
         }
+        let last = args.last().and_then(|arg: &Arg| arg.source.last());
         Self {
             name: name.to_owned(),
             append: false,
             image: None,
+            room: if quoted {
+                Room::None
+            } else {
+                Room::At(last.map_or(end, |range| range.end))
+            },
             args,
             preceded,
         }
@@ -207,7 +268,7 @@ fn by_line(
         };
         let start = line.range.start + line.text.len() - head.args.len();
         let value = Spanned::literal(head.args, start);
-        let mut kargs = Kargs::split(head.name, &value, head.spaced, index);
+        let mut kargs = Kargs::split(head.name, &value, start, head.spaced, index);
         kargs.image = head.image.map(str::to_owned);
         found.push(kargs);
     }
@@ -253,11 +314,66 @@ fn shell_vars(text: &str, prefix: &str, index: &LineIndex) -> Vec<Kargs> {
     shell_vars::assignments(text)
         .into_iter()
         .filter(|assignment| assignment.name.starts_with(prefix))
-        .map(|assignment| Kargs {
-            append: assignment.append,
-            ..Kargs::split(&assignment.name, &assignment.value, false, index)
+        .map(|assignment| {
+            let raw = assignment.raw;
+            let end = raw.end.saturating_sub(1);
+            let kargs = Kargs::split(&assignment.name, &assignment.value, end, false, index);
+            Kargs {
+                append: assignment.append,
+                room: match written(&text[raw.clone()]) {
+                    _ if !assignment.closed || kargs.room == Room::None => Room::None,
+                    Written::InQuotes => kargs.room,
+                    Written::Bare => Room::Quoting(raw),
+                    Written::Mixed => Room::Quoted(raw.end),
+                },
+                ..kargs
+            }
         })
         .collect()
+}
+
+/// How a value is written.
+enum Written {
+    /// Between one pair of quotes.
+    InQuotes,
+    /// Without quotes and escapes.
+    Bare,
+    /// In parts.
+    Mixed,
+}
+
+fn written(raw: &str) -> Written {
+    let mut chars = raw.char_indices();
+    let quote = match chars.next() {
+        Some((_, quote @ ('"' | '\''))) => quote,
+        _ if raw.contains(['"', '\'', '\\']) => return Written::Mixed,
+        _ => return Written::Bare,
+    };
+    while let Some((at, c)) = chars.next() {
+        if c == '\\' && quote == '"' {
+            chars.next();
+        } else if c == quote && at + 1 == raw.len() {
+            return Written::InQuotes;
+        } else if c == quote {
+            break;
+        }
+    }
+    Written::Mixed
+}
+
+/// Whether what follows a word is not taken into it: by an open quote, or by an escape.
+fn is_closed(raw: &str) -> bool {
+    let mut quote = None;
+    let mut chars = raw.chars();
+    while let Some(c) = chars.next() {
+        match (quote, c) {
+            (Some('"') | None, '\\') if chars.next().is_none() => return false,
+            (None, '"' | '\'') => quote = Some(c),
+            (Some(open), c) if open == c => quote = None,
+            _ => {}
+        }
+    }
+    quote.is_none()
 }
 
 fn grub_script(text: &str, index: &LineIndex) -> Vec<Kargs> {
@@ -265,7 +381,7 @@ fn grub_script(text: &str, index: &LineIndex) -> Vec<Kargs> {
     for command in grub_cfg::commands(text) {
         match command.name() {
             name @ ("linux" | "linux16" | "linuxefi" | "module" | "module2") => {
-                found.extend(loader_command(name, &command.words[1..], index));
+                found.extend(loader_command(text, name, &command.words[1..], index));
             }
             "set" => found.extend(
                 command
@@ -279,7 +395,7 @@ fn grub_script(text: &str, index: &LineIndex) -> Vec<Kargs> {
     found
 }
 
-fn loader_command(name: &str, words: &[Word], index: &LineIndex) -> Option<Kargs> {
+fn loader_command(text: &str, name: &str, words: &[Word], index: &LineIndex) -> Option<Kargs> {
     let image = words
         .iter()
         .position(|word| !word.value.as_str().starts_with("--"))?;
@@ -296,12 +412,18 @@ fn loader_command(name: &str, words: &[Word], index: &LineIndex) -> Option<Kargs
             }
         })
         .collect();
+    let last = words.last()?.raw.clone();
     Some(Kargs {
         name: name.to_owned(),
         append: false,
         image: Some(words[image].value.as_str().to_owned()),
         args,
         preceded: true,
+        room: if is_closed(&text[last.clone()]) {
+            Room::At(last.end)
+        } else {
+            Room::None
+        },
     })
 }
 
@@ -316,11 +438,21 @@ fn variable(text: &str, word: &Word, index: &LineIndex) -> Option<Kargs> {
     let quoted = ['"', '\'']
         .iter()
         .find_map(|quote| rest.strip_prefix(*quote)?.strip_suffix(*quote));
-    let value = match quoted {
-        Some(bare) => Spanned::literal(bare, start + 1),
-        None => Spanned::literal(rest, start),
+    let (value, start) = match quoted {
+        Some(bare) => (bare, start + 1),
+        None => (rest, start),
     };
-    Some(Kargs::split(name, &value, false, index))
+    let value = Spanned::literal(value, start);
+    let kargs = Kargs::split(name, &value, start, false, index);
+    Some(Kargs {
+        room: match written(rest) {
+            _ if !is_closed(rest) || kargs.room == Room::None => Room::None,
+            Written::InQuotes => kargs.room,
+            Written::Bare => Room::Quoting(start..word.raw.end),
+            Written::Mixed => Room::None,
+        },
+        ..kargs
+    })
 }
 
 /// The GRUB 2 variables that hold kernel arguments.
@@ -542,7 +674,89 @@ initrd\t\t/boot/initrd.img-2.6
         assert_eq!(longer(full), None);
     }
 
+    #[test]
+    fn arguments_are_added_behind_the_last() {
+        let defaults = Format::ShellVars("");
+        for (format, text, expected) in [
+            (defaults, "A=\"a b \" # c", "A=\"a b n=0 \" # c"),
+            (defaults, "A='a'", "A='a n=0'"),
+            (defaults, "A=\"\"\n", "A=\"n=0\"\n"),
+            (defaults, "A=\n", "A=\"n=0\"\n"),
+            (defaults, "export A=a # c", "export A=\"a n=0\" # c"),
+            (defaults, "A=a\\ b", "A=a\\ b\" n=0\""),
+            (defaults, "A=\"a\"'b'", "A=\"a\"'b'\" n=0\""),
+            (defaults, "A=\"a=\\\"b\\\"\"", "A=\"a=\\\"b\\\" n=0\""),
+            (defaults, "A=\"a \\\n b\"", "A=\"a \\\n b n=0\""),
+            (defaults, "A=\"a", "A=\"a"),
+            (defaults, "A=a\\", "A=a\\"),
+            (
+                Format::GrubScript,
+                "linux /v a \"b\" $c # d\n",
+                "linux /v a \"b\" $c n=0 # d\n",
+            ),
+            (
+                Format::GrubScript,
+                "linux /v a; boot",
+                "linux /v a n=0; boot",
+            ),
+            (
+                Format::GrubScript,
+                "set kernelopts=\"a \"\n",
+                "set kernelopts=\"a n=0 \"\n",
+            ),
+            (
+                Format::GrubScript,
+                "set kernelopts=a\n",
+                "set kernelopts=\"a n=0\"\n",
+            ),
+            (
+                Format::GrubLegacy,
+                "\tkernel /v a\r\n",
+                "\tkernel /v a n=0\r\n",
+            ),
+            (Format::GrubLegacy, "# kopt=a\n", "# kopt=a n=0\n"),
+            (Format::LoaderEntry, "options a \n", "options a n=0 \n"),
+            (Format::Syslinux, "  append a", "  append a n=0"),
+            (
+                Format::GrubEnv,
+                "kernelopts=a \n#####",
+                "kernelopts=a n=0 \n#",
+            ),
+            (Format::Plain, "a\n", "a n=0\n"),
+        ] {
+            let made = add(format, text, &mut |_| vec!["n=0".to_owned()]);
+            assert_eq!(made.as_deref(), Some(expected), "{text:?}");
+        }
+        let full = add(Format::GrubEnv, "kernelopts=a\n##", &mut |_| {
+            vec!["n=0".to_owned()]
+        });
+        assert_eq!(full, None);
+    }
+
     proptest! {
+        #[test]
+        fn what_is_added_is_found_and_the_rest_stays(
+            line in "(linux /v|options|append|kernel /v|# kopt|set kernelopts|A)[ =][ab\"' \\\\]{0,20}",
+        ) {
+            for format in [
+                Format::ShellVars(""),
+                Format::GrubScript,
+                Format::GrubLegacy,
+                Format::LoaderEntry,
+                Format::Syslinux,
+                Format::Plain,
+            ] {
+                let before = texts(format, &line);
+                let made = add(format, &line, &mut |_| vec!["n=0".to_owned()]).unwrap();
+                let after = texts(format, &made);
+                prop_assert_eq!(before.len(), after.len());
+                for ((_, old), (_, new)) in before.into_iter().zip(after) {
+                    let added = new.iter().any(|arg| arg.contains("n=0"));
+                    prop_assert!(new.starts_with(&old) || !added, "{:?} {:?}", line, made);
+                }
+            }
+        }
+
         #[test]
         fn keeping_everything_changes_nothing(
             text in "[ab=#\"'\\\\ \t\n;{}$|-]{0,60}",

@@ -18,6 +18,10 @@ pub struct Assignment {
     pub append: bool,
     /// The value, quotes removed.
     pub value: Spanned,
+    /// The value as it is written, quotes included.
+    pub raw: Range<usize>,
+    /// Whether every quote in it is closed.
+    pub closed: bool,
     /// The line it begins on, from 1.
     pub line: usize,
     /// The whole of its lines, line breaks included.
@@ -35,7 +39,7 @@ pub fn assignments(text: &str) -> Vec<Assignment> {
         let Some((name, append, value_start)) = head(&line) else {
             continue;
         };
-        let (value, end) = value(text, value_start);
+        let (value, end, closed) = value(text, value_start);
         let last = text[end..]
             .find('\n')
             .map_or(text.len(), |newline| end + newline + 1);
@@ -44,6 +48,8 @@ pub fn assignments(text: &str) -> Vec<Assignment> {
             name: name.to_owned(),
             append,
             value,
+            raw: value_start..end,
+            closed,
             line: line.number,
             lines: line.range.start..last,
         });
@@ -71,8 +77,8 @@ fn head<'a>(line: &Line<'a>) -> Option<(&'a str, bool, usize)> {
     valid.then_some((name, append, value_start))
 }
 
-/// The value that starts here, and where it ends.
-fn value(text: &str, start: usize) -> (Spanned, usize) {
+/// The value that starts here, where it ends, and whether its quotes are closed.
+fn value(text: &str, start: usize) -> (Spanned, usize, bool) {
     let mut value = Spanned::default();
     let mut quote = None;
     let mut chars = text[start..]
@@ -82,13 +88,13 @@ fn value(text: &str, start: usize) -> (Spanned, usize) {
     while let Some((at, c)) = chars.next() {
         let end = at + c.len_utf8();
         match (quote, c) {
-            (None, ' ' | '\t' | '\r' | '\n' | ';' | '&' | '|') => return (value, at),
+            (None, ' ' | '\t' | '\r' | '\n' | ';' | '&' | '|') => return (value, at, true),
             (None, '\'' | '"') => quote = Some(c),
             (Some(open), c) if open == c => quote = None,
             (None | Some('"'), '\\') => {
                 let Some(&(next_at, next)) = chars.peek() else {
                     value.push(c, at..end);
-                    continue;
+                    return (value, end, false);
                 };
                 let next_end = next_at + next.len_utf8();
                 if next == '\n' {
@@ -103,7 +109,7 @@ fn value(text: &str, start: usize) -> (Spanned, usize) {
             _ => value.push(c, at..end),
         }
     }
-    (value, text.len())
+    (value, text.len(), quote.is_none())
 }
 
 #[cfg(test)]
