@@ -29,6 +29,8 @@ pub fn in_charge(guest: &Guest<'_>) -> Result<Option<NetworkStack>, Error> {
             return Ok(Some(stack.kind()));
         }
     }
+    // A cloud-init that does not render the network has no part in it.
+    candidates.retain(|stack| *stack != NetworkStack::CloudInit);
     if candidates.len() < 2 {
         return Ok(candidates.pop());
     }
@@ -38,8 +40,7 @@ pub fn in_charge(guest: &Guest<'_>) -> Result<Option<NetworkStack>, Error> {
         .find(|stack| candidates.contains(stack)))
 }
 
-/// Who comes first where several are enabled and none has a profile. cloud-init without one has
-/// been told to leave the network alone.
+/// Who comes first where several are enabled and none has a profile.
 fn preferred(family: Family) -> [NetworkStack; 6] {
     use NetworkStack::{Ifcfg, Ifupdown, Netplan, NetworkManager, Networkd, Wicked};
     match family {

@@ -2,7 +2,8 @@
 //!
 //! A stack reads its own configuration and answers for it to the rules of the network, each of
 //! which is one [`Aspect`]. Every stack that is installed is scrubbed; the one that will run at
-//! boot ([`in_charge`]) gets the profile that gives DHCP to whichever NIC appears.
+//! boot ([`in_charge`]) gets the profile that gives DHCP to whichever NIC appears. Rarely met ones
+//! are looked after together, without a say in who is in charge.
 
 mod charge;
 pub mod cloud_init;
@@ -13,6 +14,7 @@ pub mod keyfile;
 pub mod naming;
 pub mod netplan;
 pub mod networkd;
+mod other;
 pub mod wicked;
 
 use crate::error::Error;
@@ -88,6 +90,7 @@ pub fn check(aspect: Aspect, guest: &Guest<'_>) -> Result<Vec<Defect>, Error> {
     for stack in STACKS {
         defects.extend(stack.check(aspect, guest)?);
     }
+    defects.extend(other::check(aspect, guest)?);
     Ok(defects)
 }
 
@@ -100,7 +103,7 @@ pub fn fix(aspect: Aspect, guest: &mut Guest<'_>) -> Result<(), Error> {
     for stack in STACKS {
         stack.fix(aspect, guest)?;
     }
-    Ok(())
+    other::fix(aspect, guest)
 }
 
 /// A note that a MAC stands in a text that takes no effect, if one does. Lines are counted from 0.

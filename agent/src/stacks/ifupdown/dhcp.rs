@@ -6,16 +6,17 @@
 //! `ifquery --list` names an interface, and a pattern names none while the NIC is not there yet.
 //! So under systemd `networking.service` is told to wait for udev itself.
 //!
-//! ifupdown before 0.8.21 knows no patterns. There the profile is for `eth0`, which needs
-//! `net.ifnames=0` on the kernel command line.
+//! ifupdown before 0.8.21 knows no patterns. There the profile is for `eth0`, and `net.ifnames=0`
+//! is put on every copy of the kernel command line.
 
-use super::super::in_charge;
+use super::super::{in_charge, naming};
 use super::version::knows_patterns;
 use super::{Config, INTERFACES};
 use crate::error::Error;
 use crate::facts::NetworkStack;
 use crate::finding::Defect;
 use crate::guest::Guest;
+use crate::kernel_cmdline;
 use crate::parse::interfaces::{Kind, Line};
 use crate::parse::lines::LineEdits;
 use crate::root::GuestPath;
@@ -45,6 +46,20 @@ Wants=systemd-udev-settle.service
 After=systemd-udev-settle.service
 ";
 
+/// What makes udev leave the NIC the name `eth0`.
+const KERNEL_NAMES: [&str; 1] = ["net.ifnames=0"];
+
+/// Whether the one NIC is `eth0`. An ifupdown that can name it in no other way takes that for
+/// granted where there is no kernel command line to tell.
+///
+/// # Errors
+///
+/// The guest could not be read.
+pub fn has_kernel_names(guest: &Guest<'_>) -> Result<bool, Error> {
+    Ok(naming::kernel_names(guest)?
+        || (!knows_patterns(guest)? && kernel_cmdline::missing(guest, &KERNEL_NAMES)?.is_empty()))
+}
+
 /// What is wrong.
 ///
 /// # Errors
@@ -68,6 +83,16 @@ pub fn check(guest: &Guest<'_>) -> Result<Vec<Defect>, Error> {
                         .evidence(line.text.chars().take(200).collect::<String>())
                         .hint("remove the line")
                 }),
+        );
+    }
+    if !knows_patterns(guest)? && !config.kernel_names() {
+        defects.push(
+            Defect::of(
+                "kernel command line",
+                "the NIC need not be called eth0, and this ifupdown knows no patterns",
+            )
+            .evidence("no net.ifnames=0")
+            .hint("add the argument to every copy of the kernel command line"),
         );
     }
     if !config.has_dhcp_for_any() {
@@ -101,6 +126,9 @@ pub fn fix(guest: &mut Guest<'_>) -> Result<(), Error> {
             guest.write_text(&file.path, &edits.apply(&file.text))?;
         }
     }
+    if !knows_patterns(guest)? && !config.kernel_names() {
+        kernel_cmdline::add(guest, &KERNEL_NAMES)?;
+    }
     if !Config::read(guest)?.has_dhcp_for_any() {
         add_profile(guest)?;
     }
@@ -115,7 +143,7 @@ fn add_profile(guest: &mut Guest<'_>) -> Result<(), Error> {
         Some(text) => text.as_str().to_owned(),
         None => LOOPBACK.to_owned(),
     };
-    // Already there, and only the kernel command line is missing.
+    // Already there, and only a copy of the kernel command line could not be changed.
     if !text.ends_with(profile) {
         guest.write_text(&path, &(separated(text) + profile))?;
     }
@@ -250,7 +278,10 @@ mod tests {
             (vec![eth0, nm], true),
         ] {
             let fixture = Fixture::debian(&files);
-            assert_eq!(!fixture.open(&NetNoDhcp).is_empty(), in_charge, "{files:?}");
+            // Where another stack is in charge, that one answers.
+            let open = fixture.open(&NetNoDhcp);
+            let ours = open.iter().any(|found| found.starts_with(INTERFACES));
+            assert_eq!(ours, in_charge, "{files:?}");
             fixture.fix(&[&NetNamePinned, &NetNoDhcp]);
         }
     }
@@ -290,18 +321,25 @@ mod tests {
             let profile = if patterns { ANY_NIC } else { ETH0 };
             assert_eq!(fixture.text(INTERFACES).unwrap(), profile, "{version}");
         }
-        // Without net.ifnames=0 it stays open, and nothing piles up.
-        let fixture = Fixture::debian(&[
-            (INTERFACES, "auto lo\n"),
-            ("/var/lib/dpkg/status", &status("0.8.19")),
-        ]);
-        for _ in 0..2 {
-            fixture.fix_once(&[&NetNamePinned, &NetNoDhcp]);
-            assert_eq!(
-                fixture.text(INTERFACES).unwrap(),
-                format!("auto lo\n\n{ETH0}")
-            );
-            assert_eq!(fixture.open(&NetNoDhcp).len(), 1);
+        // The kernel is told to keep its names; with no command line there is nothing to tell.
+        for (grub, told) in [
+            (None, None),
+            (
+                Some("GRUB_CMDLINE_LINUX=\"quiet\"\n"),
+                Some("GRUB_CMDLINE_LINUX=\"quiet net.ifnames=0\"\n"),
+            ),
+        ] {
+            let status = status("0.8.19");
+            let mut files = vec![
+                (INTERFACES, "auto lo\n\nauto eth0\niface eth0 inet dhcp\n"),
+                ("/var/lib/dpkg/status", &status),
+            ];
+            files.extend(grub.map(|grub| ("/etc/default/grub", grub)));
+            let fixture = Fixture::debian(&files);
+            assert_eq!(fixture.open(&NetNoDhcp).is_empty(), grub.is_none());
+            fixture.fix(&[&NetNamePinned, &NetNoDhcp]);
+            assert_eq!(fixture.text("/etc/default/grub").as_deref(), told);
+            assert_eq!(fixture.open(&NetNamePinned), Vec::<String>::new());
         }
     }
 }

@@ -107,7 +107,7 @@ impl Config {
         } else {
             Vec::new()
         };
-        let kernel_names = super::naming::kernel_names(guest)?;
+        let kernel_names = present && dhcp::has_kernel_names(guest)?;
         let devices = device::devices(&files, &nics(kernel_names));
         Ok(Self {
             files,
