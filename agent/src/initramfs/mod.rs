@@ -14,13 +14,23 @@
 mod archive;
 mod compression;
 mod error;
+pub mod images;
 mod input;
+pub mod kernel_modules;
+pub mod kernels;
 mod limits;
+pub mod loader;
 mod lz4_legacy;
 pub mod modules;
 pub mod pins;
+pub mod rebuild;
+pub mod root_drivers;
+pub mod space;
+#[cfg(test)]
+pub mod testing;
 #[cfg(test)]
 mod tests;
+pub mod tool;
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read};

@@ -1,16 +1,18 @@
 //! Which kernel modules an initramfs can load, and whether they are enough to reach the root.
 //!
-//! A driver is there when it is built into the kernel, as `modules.builtin` of that kernel says, or
-//! when its file is under `lib/modules/VERSION` of the image. In names, `-` and `_` are the same, as
-//! for modprobe. Whether a module's own dependencies came along is not examined: the tools that
-//! build images copy them with it.
+//! A driver is there when it is built into the kernel, as [`KernelModules`] says, or when its file is
+//! under `lib/modules/VERSION` of the image, and so is, in one of the two ways, every module that it
+//! needs.
 
 use std::collections::{BTreeSet, HashSet};
 
+use super::kernel_modules::{KernelModules, canonical};
 use super::{Initramfs, Kind};
 
 /// What finds the boot volume of a paravirtualized OCI instance: virtio SCSI on PCI, and SCSI disks.
-const BOOT_VOLUME: [&str; 3] = ["virtio_pci", "virtio_scsi", "sd_mod"];
+pub const BOOT_VOLUME: [&str; 3] = ["virtio_pci", "virtio_scsi", "sd_mod"];
+/// What finds it in emulated launch mode, for kernels that have no virtio SCSI: one of these.
+const EMULATED_DISK: [&str; 3] = ["ata_piix", "ata_generic", "piix"];
 
 /// How modules are named, bare and compressed.
 const SUFFIXES: [&str; 4] = [".ko", ".ko.xz", ".ko.gz", ".ko.zst"];
@@ -28,34 +30,30 @@ pub enum Provision {
 
 /// The drivers that one kernel has before the root file system is mounted.
 #[derive(Debug, Clone)]
-pub struct Modules {
-    builtin: HashSet<String>,
+pub struct Modules<'a> {
+    kernel: &'a KernelModules,
     loadable: HashSet<String>,
 }
 
-impl Modules {
-    /// The modules for the kernel `version` in `image`, and those named in `builtin`: the text of
-    /// that kernel's `modules.builtin`, one path a line.
-    pub fn new(image: &Initramfs, version: &str, builtin: &str) -> Self {
+impl<'a> Modules<'a> {
+    /// What the kernel has by itself, and its modules in `image`.
+    pub fn new(image: Option<&Initramfs>, version: &str, kernel: &'a KernelModules) -> Self {
         let loadable = image
-            .iter()
+            .into_iter()
+            .flat_map(Initramfs::iter)
             .filter(|(_, entry)| matches!(entry.kind, Kind::File | Kind::Symlink(_)))
             .filter_map(|(path, _)| below_modules(path))
             .filter(|(of, _)| *of == version)
             .filter_map(|(_, file)| module_name(file))
             .collect();
-        Self {
-            builtin: builtin.lines().filter_map(module_name).collect(),
-            loadable,
-        }
+        Self { kernel, loadable }
     }
 
     /// Where the driver of this name comes from.
     pub fn provides(&self, module: &str) -> Provision {
-        let name = module.replace('-', "_");
-        if self.builtin.contains(&name) {
+        if self.kernel.is_builtin(module) {
             Provision::BuiltIn
-        } else if self.loadable.contains(&name) {
+        } else if self.loadable.contains(&canonical(module)) {
             Provision::Module
         } else {
             Provision::Missing
@@ -63,20 +61,62 @@ impl Modules {
     }
 
     /// What is missing for a paravirtualized boot on OCI: of the drivers for the boot volume, and of
-    /// those for the way to the root file system (`ext4`, `xfs`, `btrfs`; `dm_mod` for LVM).
-    pub fn missing_for_boot(&self, root: &[&str]) -> Vec<String> {
-        BOOT_VOLUME
-            .iter()
-            .chain(root)
-            .filter(|module| !self.can_serve(module))
-            .map(|module| (*module).to_owned())
-            .collect()
+    /// those for the way to the root file system (`ext4`, `xfs`, `btrfs`; `dm_mod` for LVM), and of
+    /// the modules that these need. Sorted as they are asked for, each once.
+    pub fn missing_for_boot<T: AsRef<str>>(&self, root: &[T]) -> Vec<String> {
+        self.missing(
+            BOOT_VOLUME
+                .into_iter()
+                .chain(root.iter().map(AsRef::as_ref)),
+        )
     }
 
-    fn can_serve(&self, module: &str) -> bool {
-        let provided = |name| self.provides(name) != Provision::Missing;
-        // The ext4 driver also mounts its predecessors.
-        provided(module) || (matches!(module, "ext2" | "ext3") && provided("ext4"))
+    /// The same for a boot in emulated launch mode, on an IDE disk.
+    pub fn missing_for_emulated_boot<T: AsRef<str>>(&self, root: &[T]) -> Vec<String> {
+        let mut missing =
+            self.missing(["sd_mod"].into_iter().chain(root.iter().map(AsRef::as_ref)));
+        if !EMULATED_DISK.iter().any(|module| self.has(module)) {
+            missing.insert(0, EMULATED_DISK[0].to_owned());
+        }
+        missing
+    }
+
+    /// Whether this kernel cannot see the boot volume of a paravirtualized instance, whatever the
+    /// image holds: it is older than virtio SCSI.
+    pub fn predates_virtio_scsi(&self) -> bool {
+        let has = |module| self.kernel.is_builtin(module) || self.kernel.is_loadable(module);
+        self.kernel.lists_modules() && !BOOT_VOLUME.into_iter().all(has)
+    }
+
+    fn missing<'b>(&self, wanted: impl Iterator<Item = &'b str>) -> Vec<String> {
+        let mut missing: Vec<String> = Vec::new();
+        let mut add = |module: &str| {
+            if missing.iter().all(|known| known != module) {
+                missing.push(module.to_owned());
+            }
+        };
+        for module in wanted {
+            // The ext4 driver also mounts its predecessors.
+            let module = match module {
+                "ext2" | "ext3" if !self.has(module) && self.has("ext4") => "ext4",
+                module => module,
+            };
+            match self.provides(module) {
+                Provision::BuiltIn => {}
+                Provision::Missing => add(module),
+                Provision::Module => self
+                    .kernel
+                    .needs(module)
+                    .iter()
+                    .filter(|needed| !self.has(needed))
+                    .for_each(|needed| add(needed)),
+            }
+        }
+        missing
+    }
+
+    fn has(&self, module: &str) -> bool {
+        self.provides(module) != Provision::Missing
     }
 }
 
@@ -90,11 +130,6 @@ pub fn kernel_versions(image: &Initramfs) -> BTreeSet<&str> {
         .collect()
 }
 
-/// Whether this path of an image is a `modules.builtin`, to be wanted when the image is read.
-pub fn is_builtin_list(path: &str) -> bool {
-    below_modules(path).is_some_and(|(_, file)| file == "modules.builtin")
-}
-
 /// Splits `usr/lib/modules/VERSION/FILE` and `lib/modules/VERSION/FILE` into version and file.
 fn below_modules(path: &str) -> Option<(&str, &str)> {
     path.strip_prefix("usr/")
@@ -104,7 +139,7 @@ fn below_modules(path: &str) -> Option<(&str, &str)> {
 }
 
 /// The name of the module in this file.
-fn module_name(path: &str) -> Option<String> {
+pub(super) fn module_name(path: &str) -> Option<String> {
     let file = path.trim().rsplit('/').next()?;
     SUFFIXES
         .iter()

@@ -8,14 +8,17 @@
 /// Trees of which every file is configuration. A leading `lib/` also stands for `usr/lib/`.
 const TREES: &[&str] = &[
     "conf/conf.d/",
+    "config/",
     "etc/NetworkManager/",
     "etc/cmdline.d/",
     "etc/conf.d/",
+    "etc/dhcp/",
     "etc/fcoe/",
     "etc/iscsi/",
     "etc/lvm/devices/",
     "etc/modprobe.d/",
     "etc/multipath/",
+    "etc/netplan/",
     "etc/nvme/",
     "etc/sysconfig/network-scripts/",
     "etc/sysconfig/network/",
@@ -24,7 +27,11 @@ const TREES: &[&str] = &[
     "etc/wicked/",
     "lib/NetworkManager/",
     "lib/systemd/network/",
+    "var/lib/iscsi/",
 ];
+
+/// Where an image keeps arguments that are added to those of the kernel: dracut.cmdline(7).
+pub const KERNEL_ARGS: &[&str] = &["etc/cmdline", "etc/cmdline.d/"];
 
 /// Single files.
 const FILES: &[&str] = &[
@@ -33,6 +40,7 @@ const FILES: &[&str] = &[
     "cryptroot/crypttab",
     "etc/cmdline",
     "etc/crypttab",
+    "etc/dhclient.conf",
     "etc/fstab",
     "etc/hostname",
     "etc/hosts",
@@ -49,16 +57,25 @@ const FILES: &[&str] = &[
 /// Whether the content of this path is worth keeping: it may name an address, an interface, a disk
 /// or an iSCSI target of the old machine.
 pub fn is_config(path: &str) -> bool {
-    let path = path
-        .strip_prefix("usr/")
-        .filter(|rest| rest.starts_with("lib/"))
-        .unwrap_or(path);
+    let path = without_usr(path);
     if let Some(rules) = path.strip_prefix("lib/udev/rules.d/") {
         return is_net_rule(rules);
     }
-    FILES.contains(&path)
-        || path.starts_with("etc/ifcfg")
-        || TREES.iter().any(|tree| path.starts_with(tree))
+    FILES.contains(&path) || path.starts_with("etc/ifcfg") || is_below_any(path, TREES)
+}
+
+/// Whether a path is one of these files, or below one of these directories, which end with `/`.
+pub fn is_below_any(path: &str, places: &[&str]) -> bool {
+    places
+        .iter()
+        .any(|place| path == *place || (place.ends_with('/') && path.starts_with(place)))
+}
+
+/// `lib/…` for `usr/lib/…`.
+pub fn without_usr(path: &str) -> &str {
+    path.strip_prefix("usr/")
+        .filter(|rest| rest.starts_with("lib/"))
+        .unwrap_or(path)
 }
 
 /// Vendor rules are the same on every machine, except those that a generator wrote.

@@ -5,7 +5,9 @@ use std::sync::LazyLock;
 
 use proptest::prelude::*;
 
+use super::kernel_modules::KernelModules;
 use super::modules::{self, Modules, Provision};
+use super::testing::{entry, file, trailer};
 use super::*;
 use crate::cmd::Cmd;
 
@@ -67,31 +69,8 @@ static MAIN: LazyLock<Vec<(Compression, Vec<u8>)>> = LazyLock::new(|| {
         .to_vec()
 });
 
-/// One entry, written by hand for what archivers would not write.
-fn entry(name: &str, mode: u32, (ino, links): (u32, u32), size: u32, data: &[u8]) -> Vec<u8> {
-    let mut bytes = format!(
-        "070701{ino:08X}{mode:08X}{0:08X}{0:08X}{links:08X}{0:08X}{size:08X}{0:08X}{0:08X}{0:08X}{0:08X}{1:08X}{0:08X}{name}\0",
-        0,
-        name.len() + 1,
-    )
-    .into_bytes();
-    bytes.resize(bytes.len().next_multiple_of(4), 0);
-    bytes.extend_from_slice(data);
-    bytes.resize(bytes.len().next_multiple_of(4), 0);
-    bytes
-}
-
-fn file(name: &str, data: &[u8]) -> Vec<u8> {
-    let size = u32::try_from(data.len()).unwrap();
-    entry(name, 0o100_644, (1, 1), size, data)
-}
-
-fn trailer() -> Vec<u8> {
-    entry("TRAILER!!!", 0, (0, 1), 0, b"")
-}
-
 fn wanted(path: &str) -> bool {
-    pins::is_config(path) || modules::is_builtin_list(path)
+    pins::is_config(path)
 }
 
 fn read(bytes: &[u8]) -> Result<Initramfs, InitramfsError> {
@@ -457,11 +436,11 @@ fn drivers_are_found_in_the_kernel_and_in_the_image() {
     let image = read(&image("pack early; pack main | zstd -q -c")).unwrap();
     let versions: Vec<_> = modules::kernel_versions(&image).into_iter().collect();
     assert_eq!(versions, ["6.1.0-9-amd64"]);
-    let builtin = image
-        .file("usr/lib/modules/6.1.0-9-amd64/modules.builtin")
-        .unwrap();
-    let builtin = String::from_utf8_lossy(builtin);
-    let modules = Modules::new(&image, versions[0], &builtin);
+    let kernel = KernelModules::parse(
+        "kernel/fs/ext4/ext4.ko\n",
+        "kernel/virtio-pci.ko: kernel/virtio_ring.ko\nkernel/drivers/scsi/sd_mod.ko.xz: a/ext4.ko\n",
+    );
+    let modules = Modules::new(Some(&image), versions[0], &kernel);
     for (module, expected) in [
         ("ext4", Provision::BuiltIn),
         ("sd_mod", Provision::Module),
@@ -472,11 +451,21 @@ fn drivers_are_found_in_the_kernel_and_in_the_image() {
     ] {
         assert_eq!(modules.provides(module), expected, "{module}");
     }
-    assert_eq!(modules.missing_for_boot(&["ext3"]), ["virtio_scsi"]);
-    assert_eq!(modules.missing_for_boot(&["xfs"]), ["virtio_scsi", "xfs"]);
-    let other = Modules::new(&image, "5.10.0", "");
     assert_eq!(
-        other.missing_for_boot(&[]),
+        modules.missing_for_boot(&["ext3"]),
+        ["virtio_ring", "virtio_scsi"]
+    );
+    assert_eq!(
+        modules.missing_for_boot(&["xfs", "virtio_scsi"]),
+        ["virtio_ring", "virtio_scsi", "xfs"]
+    );
+    assert!(modules.predates_virtio_scsi());
+    assert_eq!(modules.missing_for_emulated_boot(&["ext4"]), ["ata_piix"]);
+    let unknown = KernelModules::default();
+    let other = Modules::new(Some(&image), "5.10.0", &unknown);
+    assert!(!other.predates_virtio_scsi());
+    assert_eq!(
+        other.missing_for_boot::<&str>(&[]),
         ["virtio_pci", "virtio_scsi", "sd_mod"]
     );
 }

@@ -6,8 +6,10 @@
 //! [`GuestRoot`] reads; [`GuestRootMut`] writes, and only `apply` holds one.
 
 mod path;
+mod swap;
 mod write;
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::Read;
@@ -19,16 +21,26 @@ use nix::dir::Dir;
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, OpenHow, ResolveFlag, openat2, readlinkat};
 use nix::sys::stat::{FileStat, Mode, SFlag, fstat};
+use nix::sys::statvfs::fstatvfs;
+use rustix::fs::{IFlags, ioctl_getflags};
+use xattr::FileExt as _;
 
 pub use path::GuestPath;
+pub use swap::COPY;
 pub use write::GuestRootMut;
 
 use crate::error::Error;
+use crate::guest::Owner;
 
 /// How many links a path may lead through, as in the kernel.
 const MAX_LINKS: usize = 40;
 /// The most entries of one directory that are read.
 const MAX_ENTRIES: usize = 100_000;
+
+/// How many siblings of a new file are asked for their label.
+const MAX_SIBLINGS: usize = 500;
+/// The attribute that holds a SELinux label.
+const LABEL: &str = "security.selinux";
 
 /// What a directory entry is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -164,6 +176,20 @@ impl GuestRoot {
         Ok(self.stat(path)?.map(|stat| FileKind::of(&stat)))
     }
 
+    /// Who has a path, the last link not followed, and with which permissions; `None` where there is
+    /// nothing.
+    ///
+    /// # Errors
+    ///
+    /// The guest could not be read.
+    pub fn permissions(&self, path: &GuestPath) -> Result<Option<Owner>, Error> {
+        Ok(self.stat(path)?.map(|stat| Owner {
+            uid: stat.st_uid,
+            gid: stat.st_gid,
+            mode: stat.st_mode & 0o7777,
+        }))
+    }
+
     /// Opens a regular file, links followed inside the root; `None` where there is none. Devices,
     /// FIFOs and sockets are never opened.
     ///
@@ -209,6 +235,77 @@ impl GuestRoot {
         }
     }
 
+    /// The SELinux label of a regular file or directory, links followed; `None` where there is
+    /// neither, or it has none. What the policy of the running system does not know shows as
+    /// `unlabeled_t`.
+    ///
+    /// # Errors
+    ///
+    /// The guest could not be read.
+    pub fn label(&self, path: &GuestPath) -> Result<Option<Vec<u8>>, Error> {
+        let path = self.resolve(path)?;
+        let file = match self.kind(&path)? {
+            Some(FileKind::Regular) => self.open_file(&path)?,
+            Some(FileKind::Directory) => {
+                let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW;
+                self.open_at(&path, flags).ok().map(File::from)
+            }
+            _ => None,
+        };
+        match file.map(|file| file.get_xattr(LABEL)).transpose() {
+            Ok(label) => Ok(label.flatten()),
+            Err(error) if error.raw_os_error() == Some(Errno::EOPNOTSUPP as i32) => Ok(None),
+            Err(error) => Err(Error::io("reading the label of", &path)(error)),
+        }
+    }
+
+    /// The SELinux label that a file which is not there yet shall have: the one that most files of
+    /// its kind beside it have, else that of the nearest directory, as the kernel would choose.
+    ///
+    /// # Errors
+    ///
+    /// The guest could not be read.
+    pub fn label_of_new(&self, path: &GuestPath) -> Result<Option<Vec<u8>>, Error> {
+        let Some(mut dir) = path.parent() else {
+            return Ok(None);
+        };
+        let kind = path.as_path().extension();
+        let mut labels: BTreeMap<Vec<u8>, usize> = BTreeMap::new();
+        for name in self.list(&dir)?.into_iter().take(MAX_SIBLINGS) {
+            let sibling = dir.join(&name);
+            let alike = sibling.as_path().extension() == kind && sibling != *path;
+            if alike
+                && self.kind(&sibling)? == Some(FileKind::Regular)
+                && let Some(label) = self.label(&sibling)?
+            {
+                *labels.entry(label).or_default() += 1;
+            }
+        }
+        if let Some((label, _)) = labels.into_iter().max_by_key(|(_, count)| *count) {
+            return Ok(Some(label));
+        }
+        while self.kind(&dir)?.is_none() {
+            let Some(above) = dir.parent() else {
+                break;
+            };
+            dir = above;
+        }
+        self.label(&dir)
+    }
+
+    /// Whether a regular file, links followed, is marked so that not even root changes it
+    /// (`chattr +i`). A file system without such marks has none.
+    ///
+    /// # Errors
+    ///
+    /// The file could not be opened.
+    pub fn is_immutable(&self, path: &GuestPath) -> Result<bool, Error> {
+        Ok(self
+            .open_file(path)?
+            .and_then(|file| ioctl_getflags(file).ok())
+            .is_some_and(|flags| flags.intersects(IFlags::IMMUTABLE | IFlags::APPEND)))
+    }
+
     /// The names in a directory, sorted; empty where there is no such directory.
     ///
     /// # Errors
@@ -237,6 +334,39 @@ impl GuestRoot {
         }
         names.sort();
         Ok(names)
+    }
+
+    /// The size of a regular file in bytes, links followed; `None` where there is none.
+    ///
+    /// # Errors
+    ///
+    /// The guest could not be read.
+    pub fn size(&self, path: &GuestPath) -> Result<Option<u64>, Error> {
+        let stat = self.stat(&self.resolve(path)?)?;
+        Ok(stat
+            .filter(|stat| FileKind::of(stat) == FileKind::Regular)
+            .and_then(|stat| u64::try_from(stat.st_size).ok()))
+    }
+
+    /// How many bytes are free for everybody in the file system that holds a directory; `None`
+    /// where there is no such directory.
+    ///
+    /// # Errors
+    ///
+    /// The guest could not be read.
+    pub fn free_space(&self, dir: &GuestPath) -> Result<Option<u64>, Error> {
+        let dir = self.resolve(dir)?;
+        let fd = match self.open_at(&dir, OFlag::O_RDONLY | OFlag::O_DIRECTORY) {
+            Ok(fd) => fd,
+            Err(Errno::ENOENT | Errno::ENOTDIR) => return Ok(None),
+            Err(errno) => return Err(Error::io("opening", &dir)(errno.into())),
+        };
+        let space = fstatvfs(&fd).map_err(|errno| Error::io("examining", &dir)(errno.into()))?;
+        Ok(Some(
+            space
+                .blocks_available()
+                .saturating_mul(space.fragment_size()),
+        ))
     }
 
     fn stat(&self, path: &GuestPath) -> Result<Option<FileStat>, Error> {

@@ -8,7 +8,7 @@
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{self, Write};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::Path;
 
@@ -19,7 +19,7 @@ use nix::unistd::{Gid, Uid, UnlinkatFlags, fchown, symlinkat, unlinkat};
 use rustix::fs::{IFlags, SeekFrom, ioctl_getflags};
 use xattr::FileExt as _;
 
-use super::{FileKind, GuestPath, GuestRoot};
+use super::{FileKind, GuestPath, GuestRoot, LABEL};
 use crate::error::Error;
 use crate::failpoint;
 use crate::guest::Owner;
@@ -63,8 +63,8 @@ impl GuestRootMut {
         self.write(path, content, None)
     }
 
-    /// Makes a file, and its directory where that is missing. It gets the SELinux label that its
-    /// siblings have; without an owner it is root's, readable by all.
+    /// Makes a file, and its directory where that is missing. Both get the SELinux label that fits
+    /// their place; without an owner it is root's, readable by all.
     ///
     /// # Errors
     ///
@@ -121,6 +121,12 @@ impl GuestRootMut {
         let dir = self.create_parent(&path, None)?;
         symlinkat(target, &dir, path.name())
             .map_err(|errno| Error::io("linking", &path)(errno.into()))?;
+        // A link cannot be opened, and is labelled by its name in the directory that is held.
+        let held = format!("/proc/self/fd/{}", dir.as_raw_fd());
+        self.label_new(&path, |label| {
+            xattr::set(Path::new(&held).join(path.name()), LABEL, label)
+        })
+        .map_err(Error::io("labelling", &path))?;
         sync_dir(&dir).map_err(Error::io("writing the directory of", &path))
     }
 
@@ -158,7 +164,7 @@ impl GuestRootMut {
         sync_dir(&dir).map_err(failed("writing the directory of"))
     }
 
-    fn open_dir(&self, path: &GuestPath) -> Result<OwnedFd, Error> {
+    pub(super) fn open_dir(&self, path: &GuestPath) -> Result<OwnedFd, Error> {
         self.root
             .open_at(path, OFlag::O_RDONLY | OFlag::O_DIRECTORY)
             .map_err(|errno| Error::io("opening", path)(errno.into()))
@@ -181,11 +187,14 @@ impl GuestRootMut {
         if let Some(owner) = owner {
             give(&dir, owner.uid, owner.gid).map_err(failed)?;
         }
-        Ok(dir)
+        let dir = File::from(dir);
+        self.label_new(&parent, |label| dir.set_xattr(LABEL, label))
+            .map_err(Error::io("labelling", &parent))?;
+        Ok(dir.into())
     }
 
     /// The file as it is, open for overwriting.
-    fn open_old(&self, path: &GuestPath) -> Result<Option<File>, Error> {
+    pub(super) fn open_old(&self, path: &GuestPath) -> Result<Option<File>, Error> {
         match self.root.kind(path)? {
             None => Ok(None),
             Some(FileKind::Regular) => self
@@ -213,8 +222,8 @@ impl GuestRootMut {
     }
 
     /// Gives the new file the mode, owner and attributes of the old one; where there is none, those
-    /// that are asked for and the SELinux label of a sibling.
-    fn set_attributes(
+    /// that are asked for and the SELinux label that fits its place.
+    pub(super) fn set_attributes(
         &self,
         path: &GuestPath,
         old: Option<&File>,
@@ -227,34 +236,52 @@ impl GuestRootMut {
             }
             let mode = owner.map_or(0o644, |owner| owner.mode);
             fchmod(new, Mode::from_bits_truncate(mode))?;
-            return self.take_sibling_label(path, new);
+            return self.label_new(path, |label| new.set_xattr(LABEL, label));
         };
         let metadata = old.metadata()?;
         give(new, metadata.uid(), metadata.gid())?;
         fchmod(new, Mode::from_bits_truncate(metadata.mode() & 0o7777))?;
         for name in attribute_names(old)? {
-            if let Some(value) = old.get_xattr(&name)? {
-                new.set_xattr(&name, &value)?;
+            let Some(value) = old.get_xattr(&name)? else {
+                continue;
+            };
+            let set = new.set_xattr(&name, &value);
+            if name == LABEL {
+                unless_refused(set)?;
+            } else {
+                set?;
             }
         }
         Ok(())
     }
 
-    fn take_sibling_label(&self, path: &GuestPath, new: &File) -> io::Result<()> {
-        const LABEL: &str = "security.selinux";
-        let dir = parent_of(path);
-        let siblings = self.root.list(&dir).unwrap_or_default();
-        for name in siblings {
-            let Ok(Some(sibling)) = self.root.open_file(&dir.join(&name)) else {
-                continue;
-            };
-            if name != TEMPORARY
-                && let Some(label) = sibling.get_xattr(LABEL).ok().flatten()
-            {
-                return new.set_xattr(LABEL, &label);
-            }
+    /// Gives what is new the SELinux label that fits its place.
+    fn label_new(
+        &self,
+        path: &GuestPath,
+        set: impl FnOnce(&[u8]) -> io::Result<()>,
+    ) -> io::Result<()> {
+        match self.root.label_of_new(path) {
+            Ok(Some(label)) => unless_refused(set(&label)),
+            Ok(None) => Ok(()),
+            Err(error) => Err(io::Error::other(error)),
         }
-        Ok(())
+    }
+}
+
+/// A label may be refused: by a file system that has none, or by a running SELinux whose policy
+/// does not know it. The guest then relabels itself.
+fn unless_refused(set: io::Result<()>) -> io::Result<()> {
+    const REFUSALS: [Errno; 3] = [Errno::EOPNOTSUPP, Errno::EINVAL, Errno::EPERM];
+    match set {
+        Err(error)
+            if REFUSALS
+                .iter()
+                .any(|errno| error.raw_os_error() == Some(*errno as i32)) =>
+        {
+            Ok(())
+        }
+        set => set,
     }
 }
 
@@ -262,14 +289,14 @@ fn give(file: &impl AsFd, uid: u32, gid: u32) -> Result<(), Errno> {
     fchown(file, Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)))
 }
 
-fn unlink_in(dir: &OwnedFd, name: &OsStr, path: &GuestPath) -> Result<(), Error> {
+pub(super) fn unlink_in(dir: &OwnedFd, name: &OsStr, path: &GuestPath) -> Result<(), Error> {
     match unlinkat(dir, name, UnlinkatFlags::NoRemoveDir) {
         Ok(()) | Err(Errno::ENOENT) => Ok(()),
         Err(errno) => Err(Error::io("removing", path)(errno.into())),
     }
 }
 
-fn parent_of(path: &GuestPath) -> GuestPath {
+pub(super) fn parent_of(path: &GuestPath) -> GuestPath {
     path.parent().unwrap_or_else(|| path.clone())
 }
 
@@ -284,7 +311,7 @@ fn attribute_names(file: &File) -> io::Result<Vec<std::ffi::OsString>> {
 }
 
 /// Overwrites a file that has no name any more.
-fn overwrite(file: &File) -> io::Result<()> {
+pub(super) fn overwrite(file: &File) -> io::Result<()> {
     let metadata = file.metadata()?;
     if metadata.nlink() != 0 {
         return Ok(());
@@ -316,6 +343,6 @@ fn next_data(file: &File, offset: u64) -> io::Result<Option<(u64, u64)>> {
     }
 }
 
-fn sync_dir(dir: &OwnedFd) -> io::Result<()> {
+pub(super) fn sync_dir(dir: &OwnedFd) -> io::Result<()> {
     Ok(nix::unistd::fsync(dir.as_fd())?)
 }

@@ -7,9 +7,6 @@
 
 mod fstab_device;
 mod fstab_missing_volume;
-mod initramfs_images;
-mod initramfs_pins;
-mod initramfs_virtio;
 mod own_disk;
 mod root_by_device;
 mod table;
@@ -17,32 +14,28 @@ mod table;
 #[cfg(test)]
 mod testing;
 
-use std::rc::Rc;
 use std::sync::Arc;
 
-use byoi_agent::rules::{Rule, catalogue};
+use byoi_agent::rules::{KnownDisk, Rule, catalogue};
 
 use crate::layout::Layout;
 use crate::volumes::Volumes;
 use fstab_device::FstabDevice;
 use fstab_missing_volume::FstabMissingVolume;
-use initramfs_images::InitramfsImages;
-use initramfs_pins::InitramfsPins;
-use initramfs_virtio::InitramfsVirtio;
 use root_by_device::RootByDevice;
 
 /// Every rule that `build` applies, in order, to a guest on this disk whose root file system is of
 /// this type: the agent's, then those of this module.
 pub fn rules(layout: &Layout, root_fs_type: &'static str) -> Vec<Box<dyn Rule>> {
     let volumes = Arc::new(Volumes::on(layout));
-    let images = Rc::new(InitramfsImages::default());
-    let mut rules = catalogue(volumes.sources());
-    let own: [Box<dyn Rule>; 5] = [
+    let mut rules = catalogue(KnownDisk {
+        local: volumes.sources(),
+        root_drivers: vec![root_fs_type],
+    });
+    let own: [Box<dyn Rule>; 3] = [
         Box::new(RootByDevice::new(Arc::clone(&volumes))),
         Box::new(FstabDevice::new(Arc::clone(&volumes))),
         Box::new(FstabMissingVolume::new(volumes)),
-        Box::new(InitramfsVirtio::new(Rc::clone(&images), root_fs_type)),
-        Box::new(InitramfsPins::new(images)),
     ];
     rules.extend(own);
     rules

@@ -1,0 +1,144 @@
+//! `boot/initramfs-pins`: copies of the old machine's configuration inside an initramfs.
+//!
+//! The tools that build images copy configuration into them, so what was removed from `/etc` lives
+//! on there and acts before root is mounted. The same scanners read both. A copy of what the guest
+//! still has is that file's matter: building the image anew would bring it back.
+
+mod judge;
+
+use std::rc::Rc;
+
+use super::{DOC_IMPORT_LINUX, Rule, RuleMeta};
+use crate::error::Error;
+use crate::finding::{Defect, Severity};
+use crate::guest::Guest;
+use crate::initramfs::Initramfs;
+use crate::initramfs::images::Images;
+use crate::initramfs::kernels::{self, Role};
+use crate::initramfs::rebuild;
+use crate::initramfs::root_drivers::root_drivers;
+use crate::root::GuestPath;
+use crate::text::Text;
+
+use judge::Pin;
+
+/// The rule.
+#[derive(Debug)]
+pub struct BootInitramfsPins {
+    images: Rc<Images>,
+    root_drivers: Vec<&'static str>,
+}
+
+impl BootInitramfsPins {
+    /// The rule, on images that are shared with other rules; `root_drivers` are the drivers of the
+    /// root file system, as far as the disk tells.
+    pub fn new(images: Rc<Images>, root_drivers: Vec<&'static str>) -> Self {
+        Self {
+            images,
+            root_drivers,
+        }
+    }
+}
+
+impl Rule for BootInitramfsPins {
+    fn meta(&self) -> RuleMeta {
+        RuleMeta {
+            id: "boot/initramfs-pins",
+            severity: Severity::Blocker,
+            title: "NIC names, MACs or addresses of the old machine inside an initramfs",
+            why: "OCI gives the instance a new NIC, and the copies in the initramfs act on it \
+                  before the cleaned files are seen.",
+            doc: DOC_IMPORT_LINUX,
+        }
+    }
+
+    fn check(&self, guest: &Guest<'_>) -> Result<Vec<Defect>, Error> {
+        let root = root_drivers(guest, &self.root_drivers)?;
+        let mut defects = Vec::new();
+        for kernel in kernels::bootable(guest)? {
+            let image = self.images.get(guest.root(), &kernel.initramfs)?;
+            // One that cannot be read is the matter of boot/initramfs-virtio.
+            let Some(Ok(image)) = image.as_deref() else {
+                continue;
+            };
+            let found = pins(image, guest, &root)?;
+            if found.is_empty() {
+                continue;
+            }
+            let hint = format!(
+                "see that the guest's own files are clean, then {}",
+                rebuild::hint(guest, &kernel, &root)?
+            );
+            defects.extend(found.into_iter().map(|Found { inner, pin, .. }| {
+                let severity = match kernel.role {
+                    Role::Installed => pin.severity,
+                    Role::Rescue | Role::Leftover => pin.severity.min(Severity::Warning),
+                };
+                Defect::in_file(
+                    &kernel.initramfs,
+                    format!("the copy of /{inner} inside {}", pin.message),
+                )
+                .evidence(pin.evidence)
+                .hint(hint.as_str())
+                .severity(severity)
+            }));
+        }
+        Ok(defects)
+    }
+
+    fn fix(&self, guest: &mut Guest<'_>) -> Result<(), Error> {
+        let root = root_drivers(guest, &self.root_drivers)?;
+        for kernel in kernels::bootable(guest)? {
+            let image = self.images.get(guest.root(), &kernel.initramfs)?;
+            let Some(Ok(image)) = image.as_deref() else {
+                continue;
+            };
+            let stale = pins(image, guest, &root)?
+                .iter()
+                .any(|found| found.stale && found.pin.severity > Severity::Note);
+            if stale {
+                rebuild::draft(guest, &kernel, Some(image), &root)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A pin and the file inside that holds it.
+struct Found {
+    inner: String,
+    pin: Pin,
+    /// Whether the guest no longer has that file as it is inside.
+    stale: bool,
+}
+
+fn pins(image: &Initramfs, guest: &Guest<'_>, root: &[&str]) -> Result<Vec<Found>, Error> {
+    let mut found = Vec::new();
+    for (path, entry) in image.iter() {
+        let Some(content) = entry.content() else {
+            continue;
+        };
+        let pins = judge::pins(path, Text::from_bytes(content).as_str(), root);
+        if pins.is_empty() {
+            continue;
+        }
+        let own = GuestPath::new(path);
+        let same = guest.read(&own)?.as_deref() == Some(content);
+        // An image for every machine does not take this file along.
+        let stale = !same || own.is_below(&"/etc/lvm/devices".into());
+        // What came from `/etc` is put under `/usr/lib` too, but the guest has no such file there.
+        let is_vendors = own.is_below(&"/usr/lib".into()) || own.is_below(&"/lib".into());
+        if is_vendors && !stale {
+            continue;
+        }
+        found.extend(pins.into_iter().map(|pin| Found {
+            inner: path.to_owned(),
+            pin,
+            stale,
+        }));
+    }
+    Ok(found)
+}
+
+#[cfg(test)]
+mod tests;
