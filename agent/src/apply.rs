@@ -7,12 +7,18 @@
 use crate::error::Error;
 use crate::failpoint;
 use crate::guest::{CONFIG_LIMIT, GuestCommand};
+use crate::initramfs::rebuild;
 use crate::interrupt;
 use crate::plan::{Plan, Step};
 use crate::root::{GuestPath, GuestRoot, GuestRootMut};
 
 /// Runs a program inside the guest.
 pub trait GuestShell {
+    /// Whether there is a system to run programs in.
+    fn is_available(&self) -> bool {
+        true
+    }
+
     /// Runs it to its end.
     ///
     /// # Errors
@@ -40,13 +46,19 @@ pub fn apply(plan: &Plan, root: &GuestRootMut, shell: &dyn GuestShell) -> Result
                 unchanged(root.reader(), path, Some(before))?;
                 root.replace(path, after)?;
             }
+            Step::Empty { path } => root.replace(path, b"")?,
             Step::Create { path, after, owner } => {
                 unchanged(root.reader(), path, None)?;
                 root.create(path, after, *owner)?;
             }
             Step::Link { path, target } => root.link(path, target)?,
             Step::Remove { path, .. } => root.remove(path)?,
-            Step::Command(command) => shell.run(command)?,
+            Step::Command(command) => match &command.initramfs {
+                Some(requirement) => {
+                    rebuild::run(root, command, requirement, || shell.run(command))?;
+                }
+                None => shell.run(command)?,
+            },
         }
     }
     Ok(())

@@ -74,7 +74,7 @@ struct Target {
     output: OutputArgs,
 }
 
-/// `--only` and `--skip`.
+/// `--only`, `--skip` and `--clean`.
 #[derive(Debug, Args)]
 pub struct RuleArgs {
     /// Use this rule alone (may be repeated)
@@ -83,6 +83,9 @@ pub struct RuleArgs {
     /// Report what this rule sees, but let it decide and change nothing
     #[arg(long, value_name = "RULE")]
     skip: Vec<String>,
+    /// Clean away logs, caches and shell histories too (rules clean/...)
+    #[arg(long)]
+    clean: bool,
 }
 
 impl From<RuleArgs> for Selection {
@@ -90,6 +93,7 @@ impl From<RuleArgs> for Selection {
         Self {
             only: args.only,
             skip: args.skip,
+            clean: args.clean,
         }
     }
 }
@@ -199,7 +203,10 @@ impl Target {
         work: impl FnOnce(&[Box<dyn rules::Rule>], &Selection) -> Result<run::Outcome, Error>,
     ) -> anyhow::Result<ExitCode> {
         let started = Instant::now();
-        let outcome = work(&rules::catalogue(Vec::new()), &self.rules.into())?;
+        let outcome = work(
+            &rules::catalogue(rules::KnownDisk::default()),
+            &self.rules.into(),
+        )?;
         let stages = vec![Stage {
             name: "guest",
             seconds: started.elapsed().as_secs_f64(),
@@ -250,6 +257,10 @@ struct Shell {
 }
 
 impl GuestShell for Shell {
+    fn is_available(&self) -> bool {
+        self.live
+    }
+
     fn run(&self, command: &GuestCommand) -> Result<(), Error> {
         if !self.live {
             return Err(Error::ForeignCommand {
@@ -269,7 +280,7 @@ impl GuestShell for Shell {
 }
 
 fn print_rules(format: Format) -> anyhow::Result<ExitCode> {
-    let metas: Vec<_> = rules::catalogue(Vec::new())
+    let metas: Vec<_> = rules::catalogue(rules::KnownDisk::default())
         .iter()
         .map(|rule| rule.meta())
         .collect();

@@ -60,6 +60,18 @@ pub enum Error {
         /// The guest's command line.
         command: String,
     },
+    /// The guest's tool made an initramfs that does less than the old one, which is kept.
+    #[error(
+        "`{command}` made an initramfs that is worse than the old one ({reason}); {path} was left as it was"
+    )]
+    WorseInitramfs {
+        /// The guest's command line.
+        command: String,
+        /// The image.
+        path: String,
+        /// What is worse.
+        reason: String,
+    },
     /// An external program failed.
     #[error(transparent)]
     Command(CmdError),

@@ -196,12 +196,26 @@ fn has_suse_profiles(root: &GuestRoot) -> Result<bool, Error> {
 
 fn kernels(root: &GuestRoot) -> Result<Vec<String>, Error> {
     let boot = root.resolve(&GuestPath::from("/boot"))?;
-    Ok(root
+    let mut kernels: Vec<String> = root
         .list(&boot)?
         .iter()
-        .filter_map(|name| name.to_str()?.strip_prefix("vmlinuz-"))
+        .filter_map(|name| kernel_version(name.to_str()?))
         .map(str::to_owned)
-        .collect())
+        .collect();
+    kernels.sort();
+    kernels.dedup();
+    Ok(kernels)
+}
+
+/// The version in the name of a kernel's file, such as `vmlinuz-6.1.0-9-amd64`.
+pub fn kernel_version(file: &str) -> Option<&str> {
+    let version = ["vmlinuz-", "vmlinux-", "kernel-", "Image-", "image-"]
+        .iter()
+        .find_map(|prefix| file.strip_prefix(prefix))?;
+    // SUSE puts a second copy beside the one that boots; `make install` and packages keep old ones.
+    let version = version.strip_suffix(".gz").unwrap_or(version);
+    let kept = [".old", ".bak", ".dpkg-bak", ".rpmsave", ".hmac"];
+    (!version.is_empty() && !kept.iter().any(|suffix| version.ends_with(suffix))).then_some(version)
 }
 
 fn any_exists(root: &GuestRoot, paths: &[&str]) -> Result<bool, Error> {

@@ -3,10 +3,11 @@
 //! Reads go to the disk through [`GuestRoot`] unless a draft covers the path. A path is resolved
 //! inside the root first, so that a file reached by two names is drafted once.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::error::Error;
 use crate::facts::Facts;
+use crate::initramfs::rebuild::Requirement;
 use crate::root::{FileKind, GuestPath, GuestRoot};
 use crate::text::Text;
 
@@ -36,6 +37,15 @@ pub struct Owner {
     pub mode: u32,
 }
 
+impl Owner {
+    /// Root, readable by all.
+    pub const DEFAULT: Self = Self {
+        uid: 0,
+        gid: 0,
+        mode: 0o644,
+    };
+}
+
 /// A program to run inside the guest once the files are written.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GuestCommand {
@@ -43,6 +53,8 @@ pub struct GuestCommand {
     pub argv: Vec<String>,
     /// The guest file that it makes anew.
     pub produces: GuestPath,
+    /// What that file has to be, where it is an initramfs.
+    pub initramfs: Option<Requirement>,
 }
 
 /// A guest with the edits drafted so far.
@@ -52,7 +64,9 @@ pub struct Guest<'a> {
     facts: &'a Facts,
     drafts: BTreeMap<GuestPath, Drafted>,
     owners: BTreeMap<GuestPath, Owner>,
+    unseen: BTreeSet<GuestPath>,
     commands: Vec<GuestCommand>,
+    runs_programs: bool,
 }
 
 impl<'a> Guest<'a> {
@@ -63,8 +77,22 @@ impl<'a> Guest<'a> {
             facts,
             drafts: BTreeMap::new(),
             owners: BTreeMap::new(),
+            unseen: BTreeSet::new(),
             commands: Vec::new(),
+            runs_programs: false,
         }
+    }
+
+    /// The same guest, whose own programs can be run if this says so.
+    #[must_use]
+    pub fn with_programs(mut self, runs_programs: bool) -> Self {
+        self.runs_programs = runs_programs;
+        self
+    }
+
+    /// Whether a command that is drafted can be run.
+    pub fn runs_programs(&self) -> bool {
+        self.runs_programs
     }
 
     /// What guest this is.
@@ -221,6 +249,25 @@ impl<'a> Guest<'a> {
         self.owners.get(path).copied()
     }
 
+    /// Who has what a path leads to and with which permissions, as it is or shall be; `None` where
+    /// there is nothing.
+    ///
+    /// # Errors
+    ///
+    /// The guest could not be read.
+    pub fn permissions(&self, path: &GuestPath) -> Result<Option<Owner>, Error> {
+        let path = self.root.resolve(path)?;
+        match self.draft_covering(&path) {
+            Some(Drafted::Removed) => Ok(None),
+            Some(Drafted::Link(target)) => self.permissions(&leads_to(&path, target)),
+            Some(Drafted::Content(_)) => {
+                let made = self.owner(&path).unwrap_or(Owner::DEFAULT);
+                Ok(Some(self.root.permissions(&path)?.unwrap_or(made)))
+            }
+            None => self.root.permissions(&path),
+        }
+    }
+
     /// Drafts a symbolic link. What is there of that name, if anything, gives way to it.
     ///
     /// # Errors
@@ -268,6 +315,51 @@ impl<'a> Guest<'a> {
             }
         }
         Ok(())
+    }
+
+    /// As [`Guest::remove`]; no report shows what the file held.
+    ///
+    /// # Errors
+    ///
+    /// As [`Guest::remove`].
+    pub fn discard(&mut self, path: &GuestPath) -> Result<(), Error> {
+        self.unseen.insert(self.root.resolve_parent(path)?);
+        self.remove(path)
+    }
+
+    /// Drafts that a regular file which is there loses its content, however large. The file stays,
+    /// and no report shows what it held.
+    ///
+    /// # Errors
+    ///
+    /// The path could not be resolved.
+    pub fn empty(&mut self, path: &GuestPath) -> Result<(), Error> {
+        if self.size(path)?.is_some_and(|size| size != 0) {
+            let path = self.root.resolve(path)?;
+            self.unseen.insert(path.clone());
+            self.drafts.insert(path, Drafted::Content(Vec::new()));
+        }
+        Ok(())
+    }
+
+    /// How many bytes a regular file holds, links followed; `None` where there is none.
+    ///
+    /// # Errors
+    ///
+    /// The guest could not be read.
+    pub fn size(&self, path: &GuestPath) -> Result<Option<u64>, Error> {
+        let path = self.root.resolve(path)?;
+        match self.draft_covering(&path) {
+            Some(Drafted::Content(content)) => Ok(content.len().try_into().ok()),
+            Some(Drafted::Link(target)) => self.size(&leads_to(&path, target)),
+            Some(Drafted::Removed) => Ok(None),
+            None => self.root.size(&path),
+        }
+    }
+
+    /// Whether no report shows what the file held.
+    pub fn is_unseen(&self, path: &GuestPath) -> bool {
+        self.unseen.contains(path)
     }
 
     /// Drafts a command, once.

@@ -25,6 +25,11 @@ pub enum Step {
         /// Its content afterwards.
         after: Vec<u8>,
     },
+    /// A file loses its content, however large, and stays.
+    Empty {
+        /// The file.
+        path: GuestPath,
+    },
     /// A file is made.
     Create {
         /// The file.
@@ -47,7 +52,8 @@ pub enum Step {
         path: GuestPath,
         /// What it is.
         kind: FileKind,
-        /// A regular file's content; `None` for anything else, and for a file too large to show.
+        /// A regular file's content; `None` for anything else, and for a file that is too large to
+        /// show or that nobody shall see.
         before: Option<Vec<u8>>,
     },
     /// A program is run inside the guest, after all files are written.
@@ -71,6 +77,11 @@ impl Plan {
         let mut steps = Vec::new();
         for (path, draft) in guest.drafts() {
             let step = match (draft, root.kind(path)?) {
+                (Drafted::Content(after), Some(FileKind::Regular))
+                    if after.is_empty() && guest.is_unseen(path) =>
+                {
+                    Step::Empty { path: path.clone() }
+                }
                 (Drafted::Content(after), Some(_)) => {
                     let before = root.read(path, CONFIG_LIMIT)?.unwrap_or_default();
                     if before == *after {
@@ -103,7 +114,7 @@ impl Plan {
                     path: path.clone(),
                     kind,
                     before: match root.read(path, CONFIG_LIMIT) {
-                        _ if kind != FileKind::Regular => None,
+                        _ if kind != FileKind::Regular || guest.is_unseen(path) => None,
                         Err(Error::TooLarge { .. }) => None,
                         read => read?,
                     },
@@ -167,6 +178,7 @@ impl Step {
                 before,
                 after,
             } => (path, Action::Edit, diff(path, before, after)),
+            Self::Empty { path } => (path, Action::Edit, None),
             Self::Create { path, after, .. } => (path, Action::Create, diff(path, b"", after)),
             Self::Link { path, target } => (path, Action::Create, Some(format!("-> {target}"))),
             Self::Remove { path, before, .. } => (

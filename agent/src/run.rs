@@ -55,7 +55,7 @@ pub fn prepare(
 ) -> Result<Outcome, Error> {
     let facts = Facts::gather(root.reader())?;
     let selected = selection.of(rules)?;
-    let mut guest = Guest::new(root.reader(), &facts);
+    let mut guest = Guest::new(root.reader(), &facts).with_programs(shell.is_available());
     let before = findings(&selected, &guest)?;
     for selected in selected.iter().filter(|selected| !selected.skipped) {
         selected.rule.fix(&mut guest)?;

@@ -1,15 +1,18 @@
 //! Which rules of the catalogue a run uses.
 
 use crate::error::Error;
-use crate::rules::Rule;
+use crate::rules::{CLEAN, Rule};
 
-/// `--only` and `--skip`, as given.
+/// `--only`, `--skip` and `--clean`, as given.
 #[derive(Debug, Clone, Default)]
 pub struct Selection {
-    /// Use these rules alone; all of them where this is empty.
+    /// Use these rules alone. Where this is empty, use all of them, but those of the area `clean`
+    /// on request only.
     pub only: Vec<String>,
     /// Say what these rules see, but let it decide nothing and change nothing.
     pub skip: Vec<String>,
+    /// Use the rules of the area `clean` too.
+    pub clean: bool,
 }
 
 /// A rule of this run.
@@ -36,11 +39,53 @@ impl Selection {
         Ok(rules
             .iter()
             .map(|rule| (rule.meta().id, rule))
-            .filter(|(id, _)| self.only.is_empty() || self.only.iter().any(|only| only == id))
+            .filter(|(id, _)| self.selects(id))
             .map(|(id, rule)| Selected {
                 rule: rule.as_ref(),
                 skipped: self.skip.iter().any(|skip| skip == id),
             })
             .collect())
+    }
+
+    fn selects(&self, id: &str) -> bool {
+        if self.only.is_empty() {
+            self.clean || !id.starts_with(CLEAN)
+        } else {
+            self.only.iter().any(|only| only == id)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rules::{KnownDisk, catalogue};
+
+    #[test]
+    fn the_old_life_is_cleaned_away_on_request_only() {
+        let rules = catalogue(KnownDisk::default());
+        let count = |selection: Selection| {
+            let selected = selection.of(&rules).unwrap();
+            let clean = selected
+                .iter()
+                .filter(|selected| selected.rule.meta().id.starts_with(CLEAN))
+                .count();
+            (clean, selected.len() - clean)
+        };
+        let (_, usual) = count(Selection::default());
+        for (clean, only, expected) in [
+            (false, None, (0, usual)),
+            (true, None, (3, usual)),
+            (false, Some("clean/logs"), (1, 0)),
+            (true, Some("net/mac"), (0, 1)),
+        ] {
+            let selection = Selection {
+                only: only.map(str::to_owned).into_iter().collect(),
+                skip: Vec::new(),
+                clean,
+            };
+            assert_eq!(count(selection), expected, "{only:?}");
+        }
+        assert!(usual + 3 == rules.len());
     }
 }

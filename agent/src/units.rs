@@ -32,6 +32,8 @@ const RUN_LEVELS: [&str; 14] = [
 ];
 /// Upstart's jobs.
 const UPSTART: &str = "/etc/init";
+/// Keeps an Upstart job from starting by itself (init(5)).
+const MANUAL: &str = "manual";
 
 /// Whether the guest shows what starts at boot.
 ///
@@ -41,6 +43,45 @@ const UPSTART: &str = "/etc/init";
 pub fn readable(guest: &Guest<'_>) -> Result<bool, Error> {
     for dir in [SYSTEMD, UPSTART].iter().chain(&RUN_LEVELS) {
         if !guest.list(&(*dir).into())?.is_empty() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// Programs that a kernel starts first. A root without any is no system but a piece of one.
+const INITS: [&str; 5] = [
+    "/sbin/init",
+    "/usr/sbin/init",
+    "/bin/init",
+    "/usr/lib/systemd/systemd",
+    "/lib/systemd/systemd",
+];
+/// Where package managers keep what is installed: dpkg, rpm, pacman, apk, portage.
+const PACKAGE_DATABASES: [&str; 6] = [
+    "/var/lib/dpkg/status",
+    "/var/lib/rpm",
+    "/usr/lib/sysimage/rpm",
+    "/var/lib/pacman",
+    "/lib/apk/db",
+    "/var/db/pkg",
+];
+/// Where System V scripts are.
+const SCRIPT_DIRS: [&str; 2] = ["/etc/init.d", "/etc/rc.d/init.d"];
+
+/// Whether the guest is a whole system: packages are installed in it, and an init starts the rest.
+///
+/// # Errors
+///
+/// The guest could not be read.
+pub fn has_init(guest: &Guest<'_>) -> Result<bool, Error> {
+    let mut packages = PACKAGE_DATABASES.iter();
+    if !packages.try_fold(false, |any, path| Ok(any || guest.exists(&(*path).into())?))? {
+        return Ok(false);
+    }
+    for init in INITS {
+        // Links are not followed: `/sbin/init` may be a link to what another root holds.
+        if guest.kind(&init.into())?.is_some() {
             return Ok(true);
         }
     }
@@ -68,8 +109,10 @@ pub fn is_enabled(guest: &Guest<'_>, unit: &str, script: &str) -> Result<bool, E
             return Ok(true);
         }
     }
-    Ok(!guest.facts().systemd
-        && guest.exists(&format!("{UPSTART}/{script}.conf").as_str().into())?)
+    Ok(is_upstart_job(guest, script)?
+        && guest
+            .text(&upstart_override(script))?
+            .is_none_or(|text| !text.as_str().lines().any(|line| line.trim() == MANUAL)))
 }
 
 /// Whether a unit is masked: an empty file, or a link to `/dev/null`.
@@ -150,7 +193,96 @@ pub fn disable(guest: &mut Guest<'_>, unit: &str, script: &str) -> Result<(), Er
     for link in links {
         guest.remove(&link)?;
     }
+    if !script.is_empty() && is_upstart_job(guest, script)? && is_enabled(guest, unit, script)? {
+        let path = upstart_override(script);
+        let said = guest.text(&path)?;
+        let said = said.as_ref().map_or("", |text| text.as_str()).trim_end();
+        guest.write_text(&path, format!("{said}\n{MANUAL}\n").trim_start())?;
+    }
     Ok(())
+}
+
+/// Whether Upstart is init and has this job.
+fn is_upstart_job(guest: &Guest<'_>, script: &str) -> Result<bool, Error> {
+    Ok(!guest.facts().systemd
+        && guest.exists(&GuestPath::from(UPSTART).join(format!("{script}.conf")))?)
+}
+
+/// What the administrator says about an Upstart job.
+fn upstart_override(script: &str) -> GuestPath {
+    GuestPath::from(UPSTART).join(format!("{script}.override"))
+}
+
+/// The System V script of a service; `None` where it is not installed.
+///
+/// # Errors
+///
+/// The guest could not be read.
+pub fn script(guest: &Guest<'_>, name: &str) -> Result<Option<GuestPath>, Error> {
+    for dir in SCRIPT_DIRS {
+        let path = GuestPath::from(dir).join(name);
+        if guest.exists(&path)? {
+            return Ok(Some(path));
+        }
+    }
+    Ok(None)
+}
+
+/// Drafts that every multi-user run level starts a System V script, as `chkconfig on` and
+/// `update-rc.d enable` do it: late, unless its header has a number.
+///
+/// # Errors
+///
+/// The guest could not be read.
+pub fn enable_script(guest: &mut Guest<'_>, name: &str) -> Result<(), Error> {
+    let Some(script) = script(guest, name)? else {
+        return Ok(());
+    };
+    let number = start_number(guest, &script)?;
+    for dir in RUN_LEVELS.into_iter().filter(|dir| is_multi_user(dir)) {
+        let entries = guest.list(&dir.into())?;
+        if entries.is_empty() {
+            continue;
+        }
+        for link in entries.iter().filter(|link| stops(link, name)) {
+            guest.remove(link)?;
+        }
+        if !starts_at(guest, dir, name)? {
+            let link = GuestPath::from(dir).join(format!("S{number}{name}"));
+            guest.link(&link, &script.to_string())?;
+        }
+    }
+    Ok(())
+}
+
+fn is_multi_user(dir: &str) -> bool {
+    ["rc2.d", "rc3.d", "rc4.d", "rc5.d"]
+        .iter()
+        .any(|level| dir.ends_with(level))
+}
+
+/// Whether a run level stops a script: `K25sshd`.
+fn stops(link: &GuestPath, script: &str) -> bool {
+    link.name()
+        .to_str()
+        .and_then(|name| name.strip_prefix('K'))
+        .is_some_and(|name| name.trim_start_matches(|c: char| c.is_ascii_digit()) == script)
+}
+
+/// The second word of `# chkconfig: 2345 55 25`.
+fn start_number(guest: &Guest<'_>, script: &GuestPath) -> Result<String, Error> {
+    let text = guest.text(script)?;
+    let number = text
+        .iter()
+        .flat_map(|text| text.as_str().lines())
+        .filter_map(|line| {
+            line.strip_prefix('#')?
+                .trim_start()
+                .strip_prefix("chkconfig:")
+        })
+        .find_map(|values| values.split_whitespace().nth(1)?.parse::<u8>().ok())
+        .filter(|number| *number < 100);
+    Ok(number.map_or_else(|| "90".to_owned(), |number| format!("{number:02}")))
 }
 
 fn starts_at(guest: &Guest<'_>, level: &str, script: &str) -> Result<bool, Error> {
@@ -167,4 +299,38 @@ fn scripts_at(guest: &Guest<'_>, level: &str, script: &str) -> Result<Vec<GuestP
             .is_some_and(|name| name.trim_start_matches(|c: char| c.is_ascii_digit()) == script)
     });
     Ok(links)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rules::fixture::Fixture;
+
+    #[test]
+    fn a_script_is_enabled_as_chkconfig_does_it() {
+        let fixture = Fixture::new(&[
+            ("/etc/redhat-release", "CentOS release 6.10 (Final)\n"),
+            (
+                "/etc/rc.d/init.d/sshd",
+                "#!/bin/bash\n# chkconfig: 2345 55 25\n",
+            ),
+            ("/etc/rc.d/rc3.d/K25sshd", "-> ../init.d/sshd"),
+            ("/etc/rc.d/rc5.d/S10network", "-> ../init.d/network"),
+            ("/etc/rc3.d", "-> rc.d/rc3.d"),
+        ]);
+        fixture.with(|guest| {
+            assert!(!is_enabled(guest, "sshd.service", "sshd").unwrap());
+            enable_script(guest, "sshd").unwrap();
+            assert!(is_enabled(guest, "sshd.service", "sshd").unwrap());
+            let drafted: Vec<String> = guest.drafts().keys().map(ToString::to_string).collect();
+            assert_eq!(
+                drafted,
+                [
+                    "/etc/rc.d/rc3.d/K25sshd",
+                    "/etc/rc.d/rc3.d/S55sshd",
+                    "/etc/rc.d/rc5.d/S55sshd",
+                ]
+            );
+        });
+    }
 }

@@ -1,4 +1,5 @@
-//! What `sshd_config(5)` says about keys, as far as it holds for every connection.
+//! What `sshd_config(5)` says about keys and about where sshd listens, as far as it holds for every
+//! connection.
 //!
 //! The first value of a keyword counts. `Include` is followed where it stands; what comes after the
 //! first `Match` holds for some connections only and is not looked at.
@@ -6,12 +7,15 @@
 use super::accounts::Account;
 use crate::error::Error;
 use crate::guest::Guest;
-use crate::parse::glob;
+use crate::parse::{edit, glob};
 use crate::root::GuestPath;
 
 /// The server.
 pub const SSHD: &str = "/usr/sbin/sshd";
-const CONFIG: &str = "/etc/ssh/sshd_config";
+/// Where it is told, the administrator's file first; openSUSE ships the other one.
+const CONFIGS: [&str; 2] = ["/etc/ssh/sshd_config", "/usr/etc/ssh/sshd_config"];
+/// Where it listens unless it is told.
+const PORT: u16 = 22;
 /// How deep `Include` may go, as in OpenSSH.
 const MAX_DEPTH: u32 = 16;
 
@@ -26,6 +30,44 @@ pub struct Sshd {
     pub accepts_root: bool,
     /// Whether keys come from elsewhere too: a command, or certificates.
     pub has_other_sources: bool,
+    /// The ports it listens on.
+    pub ports: Vec<u16>,
+}
+
+/// A line of the configuration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Directive {
+    /// The file it is in.
+    pub path: GuestPath,
+    /// Its line, from 1.
+    pub line: usize,
+    /// Its keyword and arguments, quotes removed; never empty.
+    pub words: Vec<String>,
+}
+
+impl Directive {
+    /// Whether it has this keyword, in any case.
+    pub fn is(&self, keyword: &str) -> bool {
+        self.words
+            .first()
+            .is_some_and(|word| word.eq_ignore_ascii_case(keyword))
+    }
+}
+
+/// The lines that hold for every connection, in the order in which sshd reads them.
+///
+/// # Errors
+///
+/// The guest could not be read.
+pub fn directives(guest: &Guest<'_>) -> Result<Vec<Directive>, Error> {
+    let mut directives = Vec::new();
+    for config in CONFIGS.map(GuestPath::from) {
+        if guest.exists(&config)? {
+            collect(guest, &config, 0, &mut directives)?;
+            break;
+        }
+    }
+    Ok(directives)
 }
 
 impl Sshd {
@@ -35,13 +77,12 @@ impl Sshd {
     ///
     /// The guest could not be read.
     pub fn of(guest: &Guest<'_>) -> Result<Self, Error> {
-        let mut lines = Vec::new();
-        collect(guest, &CONFIG.into(), 0, &mut lines)?;
+        let directives = directives(guest)?;
         let value = |keyword: &str| {
-            lines
+            directives
                 .iter()
-                .find(|words| words[0].eq_ignore_ascii_case(keyword))
-                .map(|words| &words[1..])
+                .find(|directive| directive.is(keyword))
+                .map(|directive| &directive.words[1..])
         };
         let is = |keyword: &str, values: &[&str]| {
             value(keyword)
@@ -60,6 +101,7 @@ impl Sshd {
             accepts_keys: !is("PubkeyAuthentication", &["no"]),
             accepts_root: !is("PermitRootLogin", &["no", "forced-commands-only"]),
             has_other_sources: set("AuthorizedKeysCommand") || set("TrustedUserCAKeys"),
+            ports: ports(&directives),
         })
     }
 
@@ -83,6 +125,19 @@ impl Sshd {
     pub fn accepts(&self, account: &Account) -> bool {
         self.accepts_keys && (account.uid != 0 || self.accepts_root)
     }
+}
+
+/// Every `Port` counts.
+fn ports(directives: &[Directive]) -> Vec<u16> {
+    let mut ports: Vec<u16> = directives
+        .iter()
+        .filter(|directive| directive.is("Port"))
+        .filter_map(|directive| directive.words.get(1)?.parse().ok())
+        .collect();
+    if ports.is_empty() {
+        ports.push(PORT);
+    }
+    ports
 }
 
 fn expand(pattern: &str, account: &Account) -> String {
@@ -109,13 +164,13 @@ fn collect(
     guest: &Guest<'_>,
     path: &GuestPath,
     depth: u32,
-    lines: &mut Vec<Vec<String>>,
+    directives: &mut Vec<Directive>,
 ) -> Result<(), Error> {
     let Some(text) = guest.text(path)? else {
         return Ok(());
     };
-    for line in text.as_str().lines() {
-        let words = words(line);
+    for line in edit::lines(text.as_str()) {
+        let words = words(line.text);
         let Some(keyword) = words.first() else {
             continue;
         };
@@ -123,12 +178,16 @@ fn collect(
             return Ok(());
         }
         if !keyword.eq_ignore_ascii_case("include") {
-            lines.push(words);
+            directives.push(Directive {
+                path: path.clone(),
+                line: line.number,
+                words,
+            });
         } else if depth < MAX_DEPTH {
             for pattern in &words[1..] {
                 for path in included(guest, pattern)? {
                     // A Match in an included file ends with that file.
-                    collect(guest, &path, depth + 1, lines)?;
+                    collect(guest, &path, depth + 1, directives)?;
                 }
             }
         }
@@ -194,7 +253,7 @@ mod tests {
     fn the_first_value_outside_of_match_counts() {
         let guest = Fixture::debian(&[
             (
-                CONFIG,
+                CONFIGS[0],
                 "# PermitRootLogin yes\nInclude /etc/ssh/sshd_config.d/*.conf\n\
                  PermitRootLogin no\nAuthorizedKeysFile %h/keys /etc/keys/%u\n\
                  Match User ann\nPubkeyAuthentication no\n",
@@ -233,7 +292,7 @@ mod tests {
             ("AuthorizedKeysCommand none", true, true, false),
             ("TrustedUserCAKeys /etc/ssh/ca.pub", true, true, true),
         ] {
-            let sshd = Sshd::of(&Fixture::debian(&[(CONFIG, config)]).guest()).unwrap();
+            let sshd = Sshd::of(&Fixture::debian(&[(CONFIGS[0], config)]).guest()).unwrap();
             let found = (
                 sshd.accepts(&account("root", 0)),
                 sshd.accepts(&account("ann", 1000)),
@@ -245,7 +304,7 @@ mod tests {
 
     #[test]
     fn an_include_of_itself_ends() {
-        let guest = Fixture::debian(&[(CONFIG, "Include sshd_config\nPermitRootLogin no\n")]);
+        let guest = Fixture::debian(&[(CONFIGS[0], "Include sshd_config\nPermitRootLogin no\n")]);
         assert!(!Sshd::of(&guest.guest()).unwrap().accepts_root);
     }
 }

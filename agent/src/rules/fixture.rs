@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 
 use super::Rule;
@@ -46,6 +46,11 @@ impl Fixture {
 
     fn host(&self, path: &str) -> std::path::PathBuf {
         self.dir.path().join(path.trim_start_matches('/'))
+    }
+
+    /// Gives a file other permissions.
+    pub fn set_mode(&self, path: &str, mode: u32) {
+        fs::set_permissions(self.host(path), fs::Permissions::from_mode(mode)).unwrap();
     }
 
     /// Runs something with the guest.
@@ -97,14 +102,21 @@ impl Fixture {
             for rule in rules {
                 rule.fix(guest).unwrap();
             }
-            guest.drafts().clone()
+            let drafts = guest.drafts().clone().into_iter();
+            drafts
+                .map(|(path, draft)| (guest.owner(&path), path, draft))
+                .collect::<Vec<_>>()
         });
-        for (path, draft) in drafts {
-            let path = self.host(&path.to_string());
+        for (owner, guest_path, draft) in drafts {
+            let path = self.host(&guest_path.to_string());
             match draft {
                 Drafted::Content(content) => {
+                    let made = owner.filter(|_| !path.exists());
                     fs::create_dir_all(path.parent().unwrap()).unwrap();
                     fs::write(path, content).unwrap();
+                    if let Some(owner) = made {
+                        self.set_mode(&guest_path.to_string(), owner.mode);
+                    }
                 }
                 Drafted::Link(target) => {
                     fs::create_dir_all(path.parent().unwrap()).unwrap();

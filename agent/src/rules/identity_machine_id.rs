@@ -1,12 +1,16 @@
 //! `identity/machine-id`: machine-id(5), and D-Bus's copy of it.
 //!
-//! systemd makes a new id where `/etc/machine-id` is empty; the file itself stays, so that a root
-//! file system that is still read-only has something to mount it over.
+//! systemd makes a new id where `/etc/machine-id` is an empty file; the file itself stays, since a
+//! root file system that is still read-only needs something to mount the id over. A missing file,
+//! or one that says `uninitialized`, makes the next boot a first boot: systemd then enables and
+//! disables units as the distribution presets them, and may ask questions at the console. D-Bus's
+//! copy goes, since systemd would take the id from there. Where init is not systemd, D-Bus's start
+//! script makes the id. Boot entries that are named after the old id keep working.
 
 use super::{DOC_CUSTOM_IMAGES, Rule, RuleMeta};
 use crate::error::Error;
 use crate::finding::{Defect, Severity};
-use crate::guest::Guest;
+use crate::guest::{Guest, Owner};
 use crate::root::{FileKind, GuestPath};
 
 /// The rule.
@@ -15,14 +19,17 @@ pub struct IdentityMachineId;
 
 const SYSTEMD: &str = "/etc/machine-id";
 const DBUS: &str = "/var/lib/dbus/machine-id";
-/// What makes D-Bus's id where init is not systemd.
-const DBUS_GENERATORS: [&str; 4] = [
+/// What may make D-Bus's id where init is not systemd.
+const DBUS_SCRIPTS: [&str; 5] = [
     "/etc/init.d/dbus",
     "/etc/init.d/messagebus",
     "/etc/rc.d/init.d/messagebus",
     "/etc/init.d/dbus-daemon",
+    "/etc/init/dbus.conf",
 ];
-/// What `/etc/machine-id` holds before the first boot.
+/// How they do it.
+const DBUS_GENERATOR: &str = "dbus-uuidgen";
+/// What `/etc/machine-id` holds before a first boot.
 const UNINITIALIZED: &str = "uninitialized";
 
 /// What to do with a file that holds an id.
@@ -66,6 +73,15 @@ impl Rule for IdentityMachineId {
             .hint(hint);
             defects.push(defect);
         }
+        if let Some((path, evidence)) = first_boot(guest)? {
+            let defect = Defect::in_file(
+                &path,
+                "the next boot counts as the first: systemd resets which units are enabled",
+            )
+            .evidence(evidence)
+            .hint("make the file an empty one; the guest makes a new id at its next boot");
+            defects.push(defect);
+        }
         Ok(defects)
     }
 
@@ -77,6 +93,14 @@ impl Rule for IdentityMachineId {
                 Remedy::Leave => {}
             }
         }
+        if let Some((path, _)) = first_boot(guest)? {
+            let owner = Owner {
+                uid: 0,
+                gid: 0,
+                mode: 0o444,
+            };
+            guest.write_as(&path, Vec::new(), owner)?;
+        }
         Ok(())
     }
 }
@@ -84,7 +108,7 @@ impl Rule for IdentityMachineId {
 /// The files that hold an id, the id, and what to do.
 fn ids(guest: &Guest<'_>) -> Result<Vec<(GuestPath, String, Remedy)>, Error> {
     let systemd = guest.facts().systemd;
-    let elsewhere = if systemd || any_exists(guest, &DBUS_GENERATORS)? {
+    let elsewhere = if systemd || has_generator(guest)? {
         Remedy::Remove
     } else {
         Remedy::Leave
@@ -113,9 +137,24 @@ fn id(guest: &Guest<'_>, path: &GuestPath) -> Result<Option<String>, Error> {
     Ok((!id.is_empty() && id != UNINITIALIZED).then(|| id.to_owned()))
 }
 
-fn any_exists(guest: &Guest<'_>, paths: &[&str]) -> Result<bool, Error> {
-    for path in paths {
-        if guest.exists(&(*path).into())? {
+/// The file that makes the next boot of systemd a first boot, and why.
+fn first_boot(guest: &Guest<'_>) -> Result<Option<(GuestPath, &'static str)>, Error> {
+    if !guest.facts().systemd {
+        return Ok(None);
+    }
+    let path = guest.root().resolve(&SYSTEMD.into())?;
+    Ok(match guest.text(&path)? {
+        Some(text) if text.as_str().trim() == UNINITIALIZED => Some((path, UNINITIALIZED)),
+        None if guest.kind(&path)?.is_none() => Some((path, "missing")),
+        _ => None,
+    })
+}
+
+/// Whether a start script of D-Bus makes an id where there is none.
+fn has_generator(guest: &Guest<'_>) -> Result<bool, Error> {
+    for script in DBUS_SCRIPTS {
+        let text = guest.text(&script.into())?;
+        if text.is_some_and(|text| text.as_str().contains(DBUS_GENERATOR)) {
             return Ok(true);
         }
     }
@@ -143,20 +182,27 @@ mod tests {
             (
                 true,
                 vec![(SYSTEMD, "uninitialized\n"), (DBUS, "")],
-                vec![],
+                vec![(SYSTEMD, empty())],
                 0,
             ),
-            (true, vec![], vec![], 0),
+            (true, vec![], vec![(SYSTEMD, empty())], 0),
+            (false, vec![], vec![], 0),
             (false, vec![(SYSTEMD, ID), (DBUS, ID)], vec![], 2),
             (
                 false,
                 vec![
                     (SYSTEMD, ID),
                     (DBUS, ID),
-                    ("/etc/init.d/dbus", "#!/bin/sh\n"),
+                    ("/etc/init.d/dbus", "#!/bin/sh\ndbus-uuidgen --ensure\n"),
                 ],
                 vec![(SYSTEMD, None), (DBUS, None)],
                 0,
+            ),
+            (
+                false,
+                vec![(DBUS, ID), ("/etc/init.d/dbus", "#!/bin/sh\n")],
+                vec![],
+                1,
             ),
         ] {
             let mut fixture = Fixture::debian(&files);

@@ -1,12 +1,17 @@
 //! `iscsi/credentials`: CHAP names and secrets, and the iSNS server, in the initiator's
-//! configuration. Those in records go with the records: see `iscsi/node-records`.
+//! configuration and on the kernel command line. Those in records go with the records: see
+//! `iscsi/node-records`. Where the system itself is on a target elsewhere, the command line keeps
+//! what it boots with: see `iscsi/root`.
 
+use super::iscsi_root::is_elsewhere;
 use super::{DOC_CUSTOM_IMAGES, Rule, RuleMeta};
 use crate::error::Error;
 use crate::finding::{Defect, Severity};
 use crate::guest::Guest;
+use crate::kernel_cmdline;
 use crate::parse::edit::{self, Edit};
 use crate::parse::iscsi_record::{self, Setting};
+use crate::parse::kargs::{Arg, ArgEdit};
 
 /// The rule.
 #[derive(Debug)]
@@ -24,6 +29,20 @@ const INITRAMFS: [&str; 4] = [
     "ISCSI_PASSWORD",
     "ISCSI_IN_USERNAME",
     "ISCSI_IN_PASSWORD",
+];
+
+/// Arguments of the kernel that are credentials or the name of this one initiator, in lower case.
+const ARGUMENTS: [&str; 10] = [
+    "rd.iscsi.initiator",
+    "rd.iscsi.username",
+    "rd.iscsi.password",
+    "rd.iscsi.in.username",
+    "rd.iscsi.in.password",
+    "iscsi_initiator",
+    "iscsi_username",
+    "iscsi_password",
+    "iscsi_in_username",
+    "iscsi_in_password",
 ];
 
 impl Rule for IscsiCredentials {
@@ -54,6 +73,24 @@ impl Rule for IscsiCredentials {
                 defects.push(defect);
             }
         }
+        if is_elsewhere(guest)? {
+            return Ok(defects);
+        }
+        for copy in kernel_cmdline::copies(guest)? {
+            for arg in &copy.kargs.args {
+                if let Some(name) = credential(arg) {
+                    defects.push(
+                        Defect::in_file(
+                            &copy.path,
+                            "the kernel command line holds what belongs to the old storage",
+                        )
+                        .at_line(arg.line)
+                        .evidence(format!("{name}=(redacted)"))
+                        .hint("remove the argument from every copy of the command line"),
+                    );
+                }
+            }
+        }
         Ok(defects)
     }
 
@@ -72,8 +109,22 @@ impl Rule for IscsiCredentials {
                 .collect();
             guest.write_text(&path, &edit::apply(text, edits))?;
         }
-        Ok(())
+        if is_elsewhere(guest)? {
+            return Ok(());
+        }
+        kernel_cmdline::edit(guest, &mut |arg| match credential(arg) {
+            Some(_) => ArgEdit::Remove,
+            None => ArgEdit::Keep,
+        })
     }
+}
+
+/// The name of an argument of the kernel that is a credential.
+fn credential(arg: &Arg) -> Option<&'static str> {
+    let (name, _) = arg.text.trim_matches('"').split_once('=')?;
+    ARGUMENTS
+        .into_iter()
+        .find(|argument| name.eq_ignore_ascii_case(argument))
 }
 
 fn is_credential(setting: &Setting<'_>) -> bool {
@@ -136,6 +187,26 @@ node.session.timeo.replacement_timeout = 120
                  node.session.timeo.replacement_timeout = 120\n"
             )
         );
+    }
+
+    #[test]
+    fn the_command_line_keeps_only_what_it_boots_with() {
+        let arguments = "rd.iscsi.initiator=iqn.x:web01 rd.iscsi.username=web01 \
+                         rd.iscsi.password=Quartz-Lantern ISCSI_IN_PASSWORD=x";
+        let local = format!("root=UUID=x {arguments} rd.iscsi.firmware=1 rd.iscsi.param=a=b\n");
+        let fixture = Fixture::debian(&[("/etc/kernel/cmdline", &local)]);
+        let found = fixture.found(&IscsiCredentials);
+        assert_eq!(found.len(), 4);
+        assert!(found.iter().all(|line| line.ends_with("=(redacted)")));
+        let (drafts, left) = fixture.fixed(&IscsiCredentials);
+        assert_eq!(left, Vec::<String>::new());
+        assert_eq!(
+            drafts["/etc/kernel/cmdline"].as_deref(),
+            Some("root=UUID=x rd.iscsi.firmware=1 rd.iscsi.param=a=b\n")
+        );
+        let elsewhere = format!("netroot=iscsi:192.0.2.5::::iqn.x {arguments}\n");
+        let fixture = Fixture::debian(&[("/etc/kernel/cmdline", &elsewhere)]);
+        assert!(fixture.fixed(&IscsiCredentials).0.is_empty());
     }
 
     #[test]

@@ -2,8 +2,9 @@
 //!
 //! Debian's `iscsid` refuses to start without the file, and its start-up check
 //! (`startup-checks.sh`) makes a new name where the file says `GenerateName=yes`. Red Hat and SUSE
-//! have `iscsi-init.service`, which makes the file where there is none. Where neither is, the
-//! name stays.
+//! have `iscsi-init.service`, which makes the file where there is none. Before that unit the name
+//! was made once, when the package was installed: such a guest gets a unit that does the same at
+//! boot. Without systemd, or without `iscsi-iname` to make a name, the name stays.
 
 use super::{DOC_CUSTOM_IMAGES, Rule, RuleMeta};
 use crate::error::Error;
@@ -12,6 +13,7 @@ use crate::finding::{Defect, Severity};
 use crate::guest::Guest;
 use crate::parse::edit::{self, Edit};
 use crate::parse::iscsi_record;
+use crate::units;
 
 /// The rule.
 #[derive(Debug)]
@@ -19,12 +21,14 @@ pub struct IscsiInitiatorName;
 
 const NAME: &str = "/etc/iscsi/initiatorname.iscsi";
 const GENERATE: &str = "GenerateName=yes";
-/// Units that make the file where there is none.
-const GENERATORS: [&str; 3] = [
-    "/usr/lib/systemd/system/iscsi-init.service",
-    "/lib/systemd/system/iscsi-init.service",
-    "/etc/systemd/system/iscsi-init.service",
-];
+/// The unit that makes the file where there is none.
+const GENERATOR: &str = "iscsi-init.service";
+/// The unit that does so in guests without.
+const OWN_GENERATOR: &str = "iscsi-initiator-name.service";
+/// What pulls it in: early, since iSCSI's own units are too.
+const OWN_TARGET: &str = "sysinit.target";
+/// Where the program that makes a name is.
+const INAMES: [&str; 2] = ["/usr/sbin/iscsi-iname", "/sbin/iscsi-iname"];
 
 /// How the guest gets another name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,6 +37,8 @@ enum Remedy {
     Ask,
     /// The file goes.
     Remove,
+    /// The file goes, and a unit comes that runs this program.
+    Generate(&'static str),
     /// It does not.
     Leave,
 }
@@ -57,6 +63,7 @@ impl Rule for IscsiInitiatorName {
         let hint = match remedy(guest)? {
             Remedy::Ask => "replace the name by GenerateName=yes",
             Remedy::Remove => "remove the file; iscsi-init.service makes a new one at boot",
+            Remedy::Generate(_) => "remove the file, and have a unit make a new one at boot",
             Remedy::Leave => {
                 "nothing in this guest makes a new name at boot: after the first boot of each \
                  instance, write one with iscsi-iname"
@@ -93,18 +100,50 @@ impl Rule for IscsiInitiatorName {
         match remedy(guest)? {
             Remedy::Ask => guest.write_text(&path, &edit::apply(text, edits)),
             Remedy::Remove => guest.remove(&path),
+            Remedy::Generate(iname) => {
+                let unit = format!("/etc/systemd/system/{OWN_GENERATOR}");
+                guest.write_text(&unit.as_str().into(), &own_unit(iname))?;
+                units::enable(guest, OWN_GENERATOR, OWN_TARGET)?;
+                guest.remove(&path)
+            }
             Remedy::Leave => Ok(()),
         }
     }
+}
+
+fn own_unit(iname: &str) -> String {
+    format!(
+        "\
+# Each instance has an initiator name of its own.
+[Unit]
+Description=Name of the iSCSI initiator
+DefaultDependencies=no
+ConditionPathExists=!{NAME}
+After=local-fs.target
+Before=iscsi.service iscsid.service iscsid.socket open-iscsi.service
+
+[Service]
+Type=oneshot
+ExecStart=/bin/sh -c 'echo \"InitiatorName=`{iname}`\" >{NAME}'
+
+[Install]
+WantedBy={OWN_TARGET}
+"
+    )
 }
 
 fn remedy(guest: &Guest<'_>) -> Result<Remedy, Error> {
     if guest.facts().family == Family::Debian {
         return Ok(Remedy::Ask);
     }
-    for unit in GENERATORS {
-        if guest.exists(&unit.into())? {
-            return Ok(Remedy::Remove);
+    if units::file(guest, GENERATOR)?.is_some() {
+        return Ok(Remedy::Remove);
+    }
+    if guest.facts().systemd {
+        for iname in INAMES {
+            if guest.exists(&iname.into())? {
+                return Ok(Remedy::Generate(iname));
+            }
         }
     }
     Ok(Remedy::Leave)
@@ -137,6 +176,12 @@ mod tests {
                 Some(None),
                 0,
             ),
+            (
+                Family::Suse,
+                vec![(NAME, named.as_str()), unit],
+                Some(None),
+                0,
+            ),
             (Family::RedHat, vec![(NAME, named.as_str())], None, 1),
             (Family::Suse, vec![unit], None, 0),
         ] {
@@ -146,6 +191,32 @@ mod tests {
             assert_eq!(drafts.remove(NAME), drafted, "{family:?}");
             assert!(drafts.is_empty());
             assert_eq!(still.len(), left, "{family:?} {still:?}");
+        }
+    }
+
+    #[test]
+    fn a_guest_that_named_itself_at_installation_gets_a_unit() {
+        let named = "InitiatorName=iqn.1994-05.com.redhat:9f3c1d2e7a4b\n";
+        for systemd in [true, false] {
+            let mut fixture = Fixture::debian(&[(NAME, named), ("/sbin/iscsi-iname", "")]);
+            fixture.facts.family = Family::RedHat;
+            fixture.facts.systemd = systemd;
+            let (drafts, still) = fixture.fixed(&IscsiInitiatorName);
+            if !systemd {
+                assert!(drafts.is_empty());
+                assert_eq!(still.len(), 1);
+                continue;
+            }
+            assert_eq!(still, Vec::<String>::new());
+            assert_eq!(drafts[NAME], None);
+            let unit = "/etc/systemd/system/iscsi-initiator-name.service";
+            let content = drafts[unit].as_deref().unwrap();
+            assert!(content.contains(
+                "ExecStart=/bin/sh -c 'echo \"InitiatorName=`/sbin/iscsi-iname`\" \
+                 >/etc/iscsi/initiatorname.iscsi'\n"
+            ));
+            let link = "/etc/systemd/system/sysinit.target.wants/iscsi-initiator-name.service";
+            assert_eq!(drafts[link].as_deref(), Some(&*format!("-> {unit}")));
         }
     }
 }

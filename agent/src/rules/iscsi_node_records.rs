@@ -1,7 +1,8 @@
 //! `iscsi/node-records`: what the initiator remembers of targets and interfaces.
 //!
 //! open-iscsi keeps its records below `/etc/iscsi` (Debian, SUSE) or `/var/lib/iscsi` (Red Hat);
-//! both are looked at. The directories stay, and so do the interfaces that the packages bring.
+//! both are looked at, since a guest that was upgraded may have either. The directories stay, and so
+//! do the interfaces that the packages bring.
 
 use super::{DOC_CUSTOM_IMAGES, Rule, RuleMeta};
 use crate::error::Error;
@@ -163,6 +164,33 @@ mod tests {
                 ("/var/lib/iscsi/static/x".into(), None),
             ]
         );
+    }
+
+    #[test]
+    fn every_table_of_every_family_is_emptied() {
+        for database in DATABASES {
+            for (table, record) in [
+                ("nodes", "iqn.2001-05.com.example:a/192.0.2.5,3260,1"),
+                ("nodes", "iqn.2001-05.com.example:a/192.0.2.5,3260,1/bnx2i"),
+                ("send_targets", "192.0.2.5,3260"),
+                ("static", "iqn.x,192.0.2.5,3260,1"),
+                ("isns", "192.0.2.6,3205"),
+                ("slp", "x"),
+                ("fw", "192.0.2.5"),
+                ("ifaces", "bnx2i.00:10:18:aa:bb:cc"),
+            ] {
+                let path = format!("{database}/{table}/{record}");
+                let fixture = Fixture::debian(&[
+                    (&path, "iface.hwaddress = 00:10:18:aa:bb:cc\n"),
+                    (&format!("{database}/ifaces/iface.example"), "# x\n"),
+                    (&format!("{database}/ifaces/default"), "# x\n"),
+                ]);
+                assert_eq!(fixture.found(&IscsiNodeRecords).len(), 1, "{path}");
+                let (drafts, left) = fixture.fixed(&IscsiNodeRecords);
+                assert_eq!(left, Vec::<String>::new());
+                assert_eq!(drafts.len(), 1, "{path}");
+            }
+        }
     }
 
     #[test]

@@ -5,29 +5,54 @@
 //! as it would be with the edits drafted so far, so the rules that share a file compose: each fix
 //! starts from what the rules before it made. Nothing is written here; `apply` does that.
 
+pub mod access_datasource;
+pub mod access_firewall;
 pub mod access_login;
+pub mod access_selinux_labels;
 pub mod access_ssh_key;
+pub mod access_sshd;
+pub mod boot_grow_root;
+pub mod boot_initramfs_pins;
+pub mod boot_initramfs_virtio;
+pub mod boot_remote_storage;
+pub mod clean_caches;
+pub mod clean_histories;
+pub mod clean_logs;
 #[cfg(test)]
 pub mod fixture;
+pub mod identity_cloud_init;
+pub mod identity_host_id;
+pub mod identity_hypervisor_tools;
+pub mod identity_lvm_devices;
 pub mod identity_machine_id;
 pub mod identity_random_seed;
+pub mod identity_ssh_host_keys;
 pub mod iscsi_credentials;
 pub mod iscsi_initiator_name;
 pub mod iscsi_mount;
 pub mod iscsi_node_records;
+pub mod iscsi_other_storage;
+pub mod iscsi_root;
 pub mod net_cmdline;
+pub mod net_dhcp_client;
 pub mod net_dhcp_identity;
+pub mod net_hosts;
 pub mod net_mac;
 pub mod net_name_pinned;
 pub mod net_no_dhcp;
+pub mod net_reserved_address;
+pub mod net_resolver;
 pub mod net_static;
 pub mod net_udev;
+
+use std::rc::Rc;
 
 use serde::Serialize;
 
 use crate::error::Error;
 use crate::finding::{Defect, Severity};
 use crate::guest::Guest;
+use crate::initramfs::images::Images;
 
 /// What stays the same about a rule.
 #[derive(Debug, Clone, Copy, Serialize)]
@@ -71,13 +96,33 @@ pub const DOC_IMPORT_LINUX: &str =
 /// OCI's page on custom images: iSCSI attachments and node records.
 pub const DOC_CUSTOM_IMAGES: &str =
     "https://docs.oracle.com/en-us/iaas/Content/Compute/Tasks/managingcustomimages.htm";
+/// OCI's page on addresses that it reserves, and on firewalls in an instance.
+pub const DOC_BEST_PRACTICES: &str =
+    "https://docs.oracle.com/en-us/iaas/Content/Compute/References/bestpracticescompute.htm";
 /// OCI's page on fstab options for volumes.
 pub const DOC_FSTAB: &str =
     "https://docs.oracle.com/en-us/iaas/Content/Block/References/fstaboptions.htm";
 
-/// Every rule of the agent, in the order in which they are applied. `local` are the fstab sources,
-/// such as `UUID=…`, that are known to be on the guest's own disk; none where nobody knows.
-pub fn catalogue(local: Vec<String>) -> Vec<Box<dyn Rule>> {
+/// OCI's page on boot volumes: their size, and what has to grow with it.
+pub const DOC_BOOT_VOLUMES: &str =
+    "https://docs.oracle.com/en-us/iaas/Content/Block/Concepts/bootvolumes.htm";
+
+/// The area of the rules that clean up, which are used on request only.
+pub const CLEAN: &str = "clean/";
+
+/// What is known of the guest's disk beside the files on it.
+#[derive(Debug, Clone, Default)]
+pub struct KnownDisk {
+    /// The fstab sources, such as `UUID=…`, that are on it.
+    pub local: Vec<String>,
+    /// The drivers of its root file system, such as `ext4`.
+    pub root_drivers: Vec<&'static str>,
+}
+
+/// Every rule of the agent, in the order in which they are applied. Nothing need be known of the
+/// disk.
+pub fn catalogue(disk: KnownDisk) -> Vec<Box<dyn Rule>> {
+    let images = Rc::new(Images::default());
     vec![
         Box::new(net_mac::NetMac),
         Box::new(net_static::NetStatic),
@@ -86,12 +131,42 @@ pub fn catalogue(local: Vec<String>) -> Vec<Box<dyn Rule>> {
         Box::new(net_udev::NetUdev),
         Box::new(net_cmdline::NetCmdline),
         Box::new(net_dhcp_identity::NetDhcpIdentity),
+        Box::new(net_dhcp_client::NetDhcpClient),
+        Box::new(net_reserved_address::NetReservedAddress),
+        Box::new(net_hosts::NetHosts),
+        Box::new(net_resolver::NetResolver),
+        Box::new(boot_remote_storage::BootRemoteStorage),
         Box::new(iscsi_node_records::IscsiNodeRecords),
         Box::new(iscsi_credentials::IscsiCredentials),
         Box::new(iscsi_initiator_name::IscsiInitiatorName),
-        Box::new(iscsi_mount::IscsiMount::new(local)),
+        Box::new(iscsi_mount::IscsiMount::new(disk.local.clone())),
+        Box::new(iscsi_root::IscsiRoot::new(disk.local)),
+        Box::new(iscsi_other_storage::IscsiOtherStorage),
         Box::new(identity_machine_id::IdentityMachineId),
         Box::new(identity_random_seed::IdentityRandomSeed),
+        Box::new(identity_host_id::IdentityHostId),
+        Box::new(identity_ssh_host_keys::IdentitySshHostKeys),
+        Box::new(identity_lvm_devices::IdentityLvmDevices),
+        Box::new(identity_hypervisor_tools::IdentityHypervisorTools),
+        Box::new(boot_grow_root::BootGrowRoot),
+        Box::new(access_sshd::AccessSshd),
+        Box::new(access_firewall::AccessFirewall),
+        Box::new(identity_cloud_init::IdentityCloudInit),
+        Box::new(access_datasource::AccessDatasource),
         Box::new(access_login::AccessLogin),
+        // Images are judged by what the rules before make of the files that they hold.
+        Box::new(boot_initramfs_virtio::BootInitramfsVirtio::new(
+            Rc::clone(&images),
+            disk.root_drivers.clone(),
+        )),
+        Box::new(boot_initramfs_pins::BootInitramfsPins::new(
+            images,
+            disk.root_drivers,
+        )),
+        Box::new(clean_logs::CleanLogs),
+        Box::new(clean_caches::CleanCaches),
+        Box::new(clean_histories::CleanHistories),
+        // Last, for it looks at what all the others drafted.
+        Box::new(access_selinux_labels::AccessSelinuxLabels),
     ]
 }

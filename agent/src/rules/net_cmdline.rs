@@ -21,7 +21,7 @@ use crate::parse::kargs::{Arg, ArgEdit};
 pub struct NetCmdline;
 
 /// Where OCI serves the boot volume.
-const BOOT_PORTAL: &str = "169.254.0.2";
+pub(super) const BOOT_PORTAL: &str = "169.254.0.2";
 
 /// Parameters that set up an interface that is not there, or one as it was at home.
 const PINS: [&str; 16] = [
@@ -49,7 +49,7 @@ static MAC: LazyLock<Option<Regex>> = LazyLock::new(|| {
 
 /// What an argument does to the network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Verdict {
+pub(super) enum Verdict {
     /// Nothing, or what is right on OCI.
     Fine,
     /// It sets the network of the old machine.
@@ -105,14 +105,15 @@ impl Rule for NetCmdline {
 }
 
 /// The argument, or its name alone where it may hold a password.
-fn evidence(arg: &Arg) -> String {
+pub(super) fn evidence(arg: &Arg) -> String {
     match arg.text.split_once('=') {
         Some((name, _)) if verdict(&arg.text) == Verdict::Portal => format!("{name}=(redacted)"),
         _ => arg.text.clone(),
     }
 }
 
-fn verdict(arg: &str) -> Verdict {
+/// What an argument does.
+pub(super) fn verdict(arg: &str) -> Verdict {
     let arg = arg.trim_matches('"');
     let (name, value) = arg.split_once('=').unwrap_or((arg, ""));
     let value = value.trim_matches('"');

@@ -133,7 +133,7 @@ fn conf_files(guest: &Guest<'_>) -> Result<Vec<GuestPath>, Error> {
 }
 
 /// The statements that tell who the client is, or what lease it has, in order.
-fn identities(text: &str) -> Vec<Range<usize>> {
+pub(super) fn identities(text: &str) -> Vec<Range<usize>> {
     let mut ranges = Vec::new();
     for statement in dhclient_conf::parse(text) {
         collect_identities(&statement, &mut ranges);

@@ -4,7 +4,8 @@
 //! `/etc/systemd/system`, and the names that multipath remembers. A volume is known by its path
 //! (`/dev/disk/by-path/ip-…-iscsi-…`), by a unit of the initiator that its entry requires, or by
 //! `_netdev` on a block device. The last says nothing where `/` has it as well: Oracle's own
-//! images set it on every local file system.
+//! images set it on every local file system. What the system itself needs is the subject of
+//! `iscsi/root`.
 
 mod multipath;
 mod tables;
@@ -74,6 +75,16 @@ impl Rule for IscsiMount {
     }
 }
 
+/// The entries of `fstab` that need iSCSI and without which the system does not run. `local` is as
+/// with [`IscsiMount::new`].
+///
+/// # Errors
+///
+/// The guest could not be read.
+pub fn essential(guest: &Guest<'_>, local: &[String]) -> Result<Vec<fstab::Entry>, Error> {
+    tables::essential(guest, local)
+}
+
 /// Whether an entry of `table` mounts a volume that was attached over iSCSI.
 pub fn needs_iscsi(entry: &fstab::Entry, table: &[fstab::Entry]) -> bool {
     if is_iscsi_path(&entry.source) {
@@ -93,7 +104,7 @@ pub fn needs_iscsi(entry: &fstab::Entry, table: &[fstab::Entry]) -> bool {
 }
 
 /// udev's name for a disk behind a portal: `ip-ADDRESS:PORT-iscsi-TARGET-lun-N`.
-fn is_iscsi_path(source: &str) -> bool {
+pub fn is_iscsi_path(source: &str) -> bool {
     source
         .strip_prefix("/dev/disk/by-path/")
         .is_some_and(|name| name.starts_with("ip-") && name.contains("-iscsi-"))

@@ -1,4 +1,4 @@
-//! The volumes that multipath-tools remembers: `/etc/multipath/wwids` and `bindings`.
+//! The volumes that multipath-tools remembers: `wwids`, `bindings` and `prkeys`.
 //!
 //! They name no volume that is there on OCI, but hold nothing up either: a warning. Where the
 //! system itself is on a multipath device they stay, and so do their comments.
@@ -10,7 +10,13 @@ use crate::kernel_cmdline;
 use crate::parse::edit::{self, Edit, Line};
 use crate::parse::fstab;
 
-const FILES: [&str; 2] = ["/etc/multipath/wwids", "/etc/multipath/bindings"];
+/// Where they are; the last one is of Red Hat 5 and SUSE 11.
+const FILES: [&str; 4] = [
+    "/etc/multipath/wwids",
+    "/etc/multipath/bindings",
+    "/etc/multipath/prkeys",
+    "/var/lib/multipath/bindings",
+];
 
 pub(super) fn check(guest: &Guest<'_>) -> Result<Vec<Defect>, Error> {
     let mut defects = Vec::new();
@@ -60,9 +66,10 @@ fn is_entry(line: &Line<'_>) -> bool {
 /// Whether an essential file system is on a device that multipath names: `mpathN`, or as
 /// `bindings` says.
 fn system_is_multipath(guest: &Guest<'_>) -> Result<bool, Error> {
-    let bindings = guest.text(&"/etc/multipath/bindings".into())?;
+    let bindings = [guest.text(&FILES[1].into())?, guest.text(&FILES[3].into())?];
     let aliases: Vec<&str> = bindings
         .iter()
+        .flatten()
         .flat_map(|text| edit::lines(text.as_str()))
         .filter(is_entry)
         .filter_map(|line| line.text.split_whitespace().next())
@@ -95,7 +102,9 @@ mod tests {
 
     #[test]
     fn what_is_remembered_goes() {
-        let fixture = Fixture::debian(&[(FILES[0], WWIDS), (FILES[1], BINDINGS)]);
+        let prkeys = "# prkey wwid\n0x123abc 3600a098038303053\n";
+        let fixture =
+            Fixture::debian(&[(FILES[0], WWIDS), (FILES[1], BINDINGS), (FILES[2], prkeys)]);
         let (drafts, left) = fixture.fixed(&IscsiMount::default());
         assert_eq!(left, Vec::<String>::new());
         assert_eq!(
@@ -103,6 +112,7 @@ mod tests {
             Some("# Multipath wwids, Version : 1.0\n#\n")
         );
         assert_eq!(drafts[FILES[1]].as_deref(), Some("# alias wwid\n"));
+        assert_eq!(drafts[FILES[2]].as_deref(), Some("# prkey wwid\n"));
     }
 
     #[test]

@@ -25,6 +25,9 @@ pub(super) fn check(guest: &Guest<'_>, local: &[String]) -> Result<Vec<Defect>, 
     let encrypted = encrypted(guest, local)?;
     let mut defects = Vec::new();
     for entry in needing(guest, local, &encrypted)? {
+        if entry.is_essential() {
+            continue;
+        }
         let mut defect = Defect::in_file(
             &FSTAB.into(),
             format!(
@@ -33,12 +36,8 @@ pub(super) fn check(guest: &Guest<'_>, local: &[String]) -> Result<Vec<Defect>, 
             ),
         )
         .at_line(entry.line)
-        .evidence(entry.text.trim());
-        defect = if entry.is_essential() {
-            defect.hint("move the file system to a local disk: the guest does not run without it")
-        } else {
-            defect.hint("remove the entry")
-        };
+        .evidence(entry.text.trim())
+        .hint("remove the entry");
         if entry.has_option("nofail") || entry.has_option("noauto") {
             defect = defect.severity(Severity::Warning);
         }
@@ -56,6 +55,14 @@ pub(super) fn check(guest: &Guest<'_>, local: &[String]) -> Result<Vec<Defect>, 
         );
     }
     Ok(defects)
+}
+
+/// The entries without which the system does not run: the subject of `iscsi/root`.
+pub(super) fn essential(guest: &Guest<'_>, local: &[String]) -> Result<Vec<Entry>, Error> {
+    let encrypted = encrypted(guest, local)?;
+    let mut needing = needing(guest, local, &encrypted)?;
+    needing.retain(Entry::is_essential);
+    Ok(needing)
 }
 
 pub(super) fn fix(guest: &mut Guest<'_>, local: &[String]) -> Result<(), Error> {
@@ -198,11 +205,12 @@ mod tests {
     }
 
     #[test]
-    fn a_root_on_iscsi_stays_open() {
+    fn a_root_on_iscsi_is_left_to_another_rule() {
         let table = format!("{BY_PATH} / ext4 defaults 0 1\n");
         let fixture = Fixture::debian(&[(FSTAB, &table)]);
         let (drafts, left) = fixture.fixed(&IscsiMount::default());
         assert!(drafts.is_empty());
-        assert_eq!(left.len(), 1);
+        assert!(left.is_empty(), "{left:?}");
+        assert_eq!(essential(&fixture.guest(), &[]).unwrap().len(), 1);
     }
 }
