@@ -97,7 +97,11 @@ fn boot_the_built_disk_passes_the_proof() {
         "{}",
         report["boot_proof"]
     );
-    assert_eq!(built.said.rules("open"), Vec::<String>::new());
+    let open = report["findings"].as_array().unwrap().iter();
+    let open: Vec<&Value> = open
+        .filter(|finding| finding["status"] == "open" && finding["severity"] != "note")
+        .collect();
+    assert!(open.is_empty(), "{open:?}");
     let fixed = built.said.rules("fixed");
     for rule in LIVED_IN.iter().chain(&[
         "boot/fstab-device",

@@ -27,6 +27,11 @@ fn guest() -> TempDir {
                  pre-up ip link add dummy0 type dummy\n"
             ),
         ),
+        ("etc/hostname", "web01\n".to_owned()),
+        (
+            "etc/hosts",
+            "127.0.0.1 localhost\n192.168.77.41 web01.example.com web01\n".to_owned(),
+        ),
         (
             "etc/udev/rules.d/70-persistent-net.rules",
             format!(

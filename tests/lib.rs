@@ -12,7 +12,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 /// The agent's rules that find something in a lived-in guest, in the order of their names.
-pub const LIVED_IN: [&str; 13] = [
+pub const LIVED_IN: [&str; 14] = [
     "identity/machine-id",
     "identity/random-seed",
     "iscsi/credentials",
@@ -21,6 +21,7 @@ pub const LIVED_IN: [&str; 13] = [
     "iscsi/node-records",
     "net/cmdline",
     "net/dhcp-identity",
+    "net/hosts",
     "net/mac",
     "net/name-pinned",
     "net/no-dhcp",
