@@ -343,7 +343,8 @@ fn catalogue() -> String {
                 part("title")
             )
         })
-        .collect()
+        .collect::<Vec<_>>()
+        .concat()
 }
 
 /// `BYOI_WRITE_README=1` writes it anew.

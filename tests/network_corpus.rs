@@ -200,11 +200,10 @@ fn broken(stack: &str, case: &Path) -> Vec<String> {
 
 #[test]
 fn every_case_is_made_ready() {
-    let mut failed = String::new();
+    let mut failed = Vec::new();
     for (name, stack, path) in cases() {
-        for what in broken(&stack, &path) {
-            failed += &format!("{name}: {what}\n");
-        }
+        let broken = broken(&stack, &path);
+        failed.extend(broken.iter().map(|what| format!("{name}: {what}")));
     }
-    assert!(failed.is_empty(), "{failed}");
+    assert!(failed.is_empty(), "{failed:#?}");
 }

@@ -587,6 +587,7 @@ mod tests {
     }
 
     #[test]
+    #[expect(clippy::too_many_lines, reason = "a table")]
     fn arguments_are_added_to_every_copy() {
         let grubenv = |args: &str, length: usize| {
             let text = format!(

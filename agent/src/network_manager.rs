@@ -32,8 +32,7 @@ pub fn main_setting(guest: &Guest<'_>, key: &str) -> Result<Option<String>, Erro
         let last = entries
             .into_iter()
             .flatten()
-            .filter(|entry| entry.section == "main" && entry.key == key)
-            .last();
+            .rfind(|entry| entry.section == "main" && entry.key == key);
         value = last.map(|entry| entry.value).or(value);
     }
     Ok(value)

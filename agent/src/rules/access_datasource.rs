@@ -119,6 +119,8 @@ mod tests {
         assert!(fixture.has("/etc/cloud/cloud.cfg.d/zz.cfg-oracle.cfg"));
     }
 
+    const GRUB: &str = "/etc/default/grub";
+
     #[test]
     fn ds_identify_and_the_kernel_command_line() {
         for (text, left) in [
@@ -134,7 +136,6 @@ mod tests {
             fixture.fix(&[&AccessDatasource]);
             assert_eq!(fixture.text(DS_IDENTIFY).as_deref(), left, "{text}");
         }
-        const GRUB: &str = "/etc/default/grub";
         let fixture = Fixture::debian(&[
             PROGRAM,
             (

@@ -210,7 +210,7 @@ mod tests {
             (Some("system_u:object_r:unlabeled_t:s0\0"), true),
             (Some("system_u:object_r:etc_t:s0\0"), false),
         ] {
-            assert_eq!(lacks(label.map(|label| label.into())), lacking, "{label:?}");
+            assert_eq!(lacks(label.map(Into::into)), lacking, "{label:?}");
         }
     }
 }

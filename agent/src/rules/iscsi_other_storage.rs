@@ -1,7 +1,7 @@
 //! `iscsi/other-storage`: what else ties a guest to storage networks, told and left.
 //!
 //! Targets that the guest itself serves, Fibre Channel over Ethernet, and the identity that
-//! NVMe over fabrics gives a host. Packages make that identity when they are installed, so nothing
+//! `NVMe` over fabrics gives a host. Packages make that identity when they are installed, so nothing
 //! in the guest would make it again.
 
 use super::{DOC_CUSTOM_IMAGES, Rule, RuleMeta};

@@ -285,7 +285,6 @@ mod tests {
     }
 
     #[test]
-    #[ignore = "a tab behind a colon is refused here, and read by libyaml"]
     fn what_libyaml_refuses_is_refused() {
         for (text, line) in [
             ("a:\n\tb: 1\n", 2),

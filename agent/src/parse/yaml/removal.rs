@@ -193,7 +193,6 @@ mod tests {
     }
 
     #[test]
-    #[ignore = "a flow mapping that ends at the margin leaves its bracket"]
     fn entries_go_and_every_other_byte_stays() {
         for (before, after) in [
             ("a: 1\nx: 2\nb: 3\n", "a: 1\nb: 3\n"),
@@ -260,7 +259,7 @@ mod tests {
     fn block() -> impl Strategy<Value = String> {
         let leaf = prop_oneof![
             Just(" 1".to_owned()),
-            Just("".to_owned()),
+            Just(String::new()),
             Just(" 'q # r'  # c".to_owned()),
             Just(" {a: 1, x: [2, x], b: }".to_owned()),
             Just(" |\n        # t\n\n        u".to_owned()),
@@ -292,7 +291,8 @@ mod tests {
                     .map(|(key, value)| {
                         format!("{}={},", says(yaml, *key, all), says(yaml, *value, all))
                     })
-                    .collect::<String>()
+                    .collect::<Vec<_>>()
+                    .concat()
                     + "}"
             }
             Value::Sequence(items) => {
@@ -300,7 +300,8 @@ mod tests {
                     .iter()
                     .filter(|item| all || yaml.scalar(**item) != Some("x"))
                     .map(|item| format!("{},", says(yaml, *item, all)))
-                    .collect::<String>()
+                    .collect::<Vec<_>>()
+                    .concat()
                     + "]"
             }
             Value::Scalar { text, .. } => text.trim_end().to_owned(),
@@ -310,7 +311,6 @@ mod tests {
 
     proptest! {
         #[test]
-        #[ignore = "the first line of a document is not always kept apart from what goes"]
         fn what_is_left_says_the_same(text in block()) {
             let before = Yaml::parse(&text).unwrap();
             let left = without_x(&text);

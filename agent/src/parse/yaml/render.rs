@@ -84,7 +84,8 @@ fn scalar(text: &str, plain: bool, out: &mut String) {
                 '\t' => out.push_str("\\t"),
                 '\r' => out.push_str("\\r"),
                 c if c.is_control() || c == '\u{feff}' => {
-                    out.push_str(&format!("\\U{:08x}", u32::from(c)));
+                    let escape = format!("\\U{:08x}", u32::from(c));
+                    out.push_str(&escape);
                 }
                 c => out.push(c),
             }

@@ -85,14 +85,14 @@ fn open_ports(guest: &Guest<'_>, zone: &str) -> Result<Option<Vec<String>>, Erro
     let mut from = 0;
     while let Some(tag) = tags.get(from) {
         // What a rule is about stands inside of it.
-        let inside = tags[from + 1..]
+        let count = tags[from + 1..]
             .iter()
             .take_while(|inner| inner.depth > tag.depth)
             .count();
         match tag.name {
             "zone" if tag.attribute("target") == Some("ACCEPT") => return Ok(None),
             "rule" => {
-                let parts = &tags[from + 1..=from + inside];
+                let parts = &tags[from + 1..=from + count];
                 let has = |name: &str| parts.iter().any(|part| part.name == name);
                 let v4 = tag
                     .attribute("family")
@@ -102,7 +102,7 @@ fn open_ports(guest: &Guest<'_>, zone: &str) -> Result<Option<Vec<String>>, Erro
                         ports.extend(ports_of(guest, part)?);
                     }
                 }
-                from += inside;
+                from += count;
             }
             _ => ports.extend(ports_of(guest, tag)?),
         }

@@ -96,8 +96,8 @@ impl Fate {
 /// Whether a port is in a list such as `22,80:90`, ranges written with `:` or `-`, services by name.
 pub(super) fn holds_port(list: &str, port: u16) -> bool {
     list.split(',').any(|item| {
-        let (first, last) = item.split_once([':', '-']).unwrap_or((item, item));
-        match (number(first), number(last)) {
+        let (from, to) = item.split_once([':', '-']).unwrap_or((item, item));
+        match (number(from), number(to)) {
             (Some(first), Some(last)) => (first..=last).contains(&port),
             _ => false,
         }

@@ -1,4 +1,4 @@
-//! TCP wrappers, hosts_access(5), which sshd asks on Debian and on Red Hat up to 7.
+//! TCP wrappers, `hosts_access(5)`, which sshd asks on Debian and on Red Hat up to 7.
 
 use super::Firewall;
 use super::packet::{Fate, Packet, Place};

@@ -75,8 +75,8 @@ pub(super) fn pins(path: &str, text: &str, root: &[&str]) -> Vec<Pin> {
     let (_, file) = path.rsplit_once('/').unwrap_or(("", path));
     let extension = file.rsplit_once('.').map_or("", |(_, extension)| extension);
     match extension {
-        "rules" => return udev(udev_pins(text)),
-        "link" => return udev(link_pins(text)),
+        "rules" => return udev(&udev_pins(text)),
+        "link" => return udev(&link_pins(text)),
         _ => {}
     }
     if let Some((_, judge)) = KINDS.iter().find(|(places, _)| is_below_any(path, places)) {
@@ -114,7 +114,7 @@ fn blocker(evidence: &str) -> Pin {
     )
 }
 
-fn udev(pins: Vec<crate::rules::net_udev::Pin>) -> Vec<Pin> {
+fn udev(pins: &[crate::rules::net_udev::Pin]) -> Vec<Pin> {
     pins.iter().map(|pin| blocker(&pin.evidence)).collect()
 }
 
@@ -342,6 +342,7 @@ mod tests {
     use super::*;
 
     #[test]
+    #[expect(clippy::too_many_lines, reason = "a table")]
     fn every_kind_of_file_is_judged() {
         use Severity::{Blocker, Note, Warning};
         for (path, text, expected) in [

@@ -35,7 +35,10 @@ pub(super) fn check(guest: &Guest<'_>) -> Result<Vec<Defect>, Error> {
         let Some(text) = guest.text(&path)? else {
             continue;
         };
-        for entry in unit_file::parse(text.as_str()).iter().filter(is_servers) {
+        for entry in unit_file::parse(text.as_str())
+            .iter()
+            .filter(|entry| is_servers(entry))
+        {
             defects.extend(entry.value.split_whitespace().filter_map(|server| {
                 Some(defect(&path, entry.lines.start + 1, server, reach(server)?))
             }));
@@ -62,7 +65,10 @@ pub(super) fn fix(guest: &mut Guest<'_>) -> Result<(), Error> {
             continue;
         };
         let mut edits = LineEdits::default();
-        for entry in unit_file::parse(text.as_str()).iter().filter(is_servers) {
+        for entry in unit_file::parse(text.as_str())
+            .iter()
+            .filter(|entry| is_servers(entry))
+        {
             let kept: Vec<&str> = entry
                 .value
                 .split_whitespace()
@@ -107,7 +113,7 @@ fn resolved(guest: &Guest<'_>) -> Result<Vec<GuestPath>, Error> {
     Ok(files)
 }
 
-fn is_servers(entry: &&Entry) -> bool {
+fn is_servers(entry: &Entry) -> bool {
     entry.section == "Resolve" && matches!(entry.key.as_str(), "DNS" | "FallbackDNS")
 }
 

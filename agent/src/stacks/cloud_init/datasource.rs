@@ -20,6 +20,7 @@ use crate::guest::Guest;
 use crate::kernel_cmdline::{self, value_of};
 use crate::parse::kargs::ArgEdit;
 use crate::parse::lines::{LineEdits, content};
+use crate::parse::yaml_keys::Entry;
 use crate::root::GuestPath;
 
 /// OCI's data source.
@@ -144,7 +145,7 @@ fn has_seed(guest: &Guest<'_>, files: &[File]) -> Result<bool, Error> {
     let configured = files
         .iter()
         .filter_map(|file| file.entry("datasource"))
-        .flat_map(|sources| sources.entries())
+        .flat_map(Entry::entries)
         .filter(|source| source.key == "NoCloud")
         .any(|source| {
             let keys = source.entries();

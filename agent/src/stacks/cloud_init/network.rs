@@ -120,7 +120,7 @@ impl Part {
                 .iter()
                 .map(|entry| entry.lines.clone())
                 .collect(),
-            None => vec![0..usize::MAX],
+            None => Vec::from([0..usize::MAX]),
         };
         let lines = self.file.text.lines().enumerate();
         lines

@@ -205,6 +205,7 @@ mod tests {
     }
 
     #[test]
+    #[expect(clippy::too_many_lines, reason = "a table")]
     fn everything_on_a_nic_gives_way_to_one_profile() {
         for (files, gone) in [
             (vec![("ifcfg-ens192", STATIC)], vec!["ifcfg-ens192"]),

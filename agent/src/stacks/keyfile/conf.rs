@@ -134,13 +134,13 @@ impl Conf {
                     }
                     _ => continue,
                 }
-                if spec::selects_any(items(entry.value), nics) || last.is_none() {
+                if spec::selects_any(&items(entry.value), nics) || last.is_none() {
                     let path = &conf.path;
                     last = Some(Hindrance { path, entry });
                 }
             }
         }
-        last.filter(|_| spec::selects_any(specs.into_iter(), nics))
+        last.filter(|_| spec::selects_any(&specs.into_iter(), nics))
     }
 
     /// `[device*] managed`: the first section that matches and has it counts, later files before
@@ -178,5 +178,5 @@ impl Conf {
 /// Whether a section is about the NIC.
 fn applies(conf: &ConfFile, section: &str, nics: &[&str]) -> bool {
     let specs = conf.file.get(&[section], "match-device");
-    specs.is_none_or(|entry| spec::selects_any(items(entry.value), nics))
+    specs.is_none_or(|entry| spec::selects_any(&items(entry.value), nics))
 }

@@ -6,7 +6,7 @@ use crate::parse::glob;
 const DRIVERS: [&str; 2] = ["virtio_net", "mlx5_core"];
 
 /// Whether a list selects the one Ethernet NIC under one of these names at least.
-pub fn selects_any<'a>(specs: impl Iterator<Item = &'a str> + Clone, nics: &[&str]) -> bool {
+pub fn selects_any<'a>(specs: &(impl Iterator<Item = &'a str> + Clone), nics: &[&str]) -> bool {
     nics.iter().any(|nic| selects(specs.clone(), nic))
 }
 
@@ -65,7 +65,7 @@ mod tests {
             ("type:bridge", false),
         ] {
             assert_eq!(
-                selects_any(items(list), &["eth0", "ens3"]),
+                selects_any(&items(list), &["eth0", "ens3"]),
                 expected,
                 "{list}"
             );

@@ -79,7 +79,7 @@ pub fn fix(guest: &mut Guest<'_>) -> Result<(), Error> {
         for place in config.definitions().values().flat_map(|d| &d.places) {
             if place.file == number && !own.contains(&yaml.resolve(place.value)) {
                 drop_match(yaml, place.value, &found, |entry| {
-                    removal.add(number, entry)
+                    removal.add(number, entry);
                 });
             }
         }

@@ -44,28 +44,25 @@ const NETWORK_MANAGER: &str = "      match: {}
 /// The guest could not be read.
 pub fn add(config: &Config, guest: &mut Guest<'_>) -> Result<(), Error> {
     let disk = Config::read(&Guest::new(guest.root(), guest.facts()))?;
-    let names = |number: usize, name: &str| match number {
-        0 => name.to_owned(),
-        _ => format!("{name}-{number}"),
-    };
-    let name = (0..)
-        .map(|number| names(number, NAME))
-        .find(|name| !config.definitions().contains_key(name))
-        .unwrap_or_default();
+    let mut name = NAME.to_owned();
+    while config.definitions().contains_key(&name) {
+        name += "-1";
+    }
     let text = text(&name, disk.renderer(), nics_are_network_managers(&disk));
     let owner = Owner {
         uid: 0,
         gid: 0,
         mode: 0o600,
     };
-    for number in 0.. {
-        let file = format!("{}.yaml", names(number, FILE));
-        let path = GuestPath::from(DIR).join(&file);
+    let mut file = FILE.to_owned();
+    let path = loop {
+        let path = GuestPath::from(DIR).join(&format!("{file}.yaml"));
         if guest.kind(&path)?.is_none() {
-            return guest.write_as(&path, text.into_bytes(), owner);
+            break path;
         }
-    }
-    Ok(())
+        file += "-1";
+    };
+    guest.write_as(&path, text.into_bytes(), owner)
 }
 
 /// The file: with the renderer that is in force. Where none is named but the NICs each have

@@ -203,6 +203,7 @@ fn what_oci_does_not_touch_stays_without_a_mac() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table")]
 fn what_lies_on_nics_goes_and_what_does_not_stays() {
     let fixture = guest(&[
         (
@@ -469,7 +470,6 @@ fn identities_of_the_client_go() {
 }
 
 #[test]
-#[ignore = "the drop-in of the wait service is not found"]
 fn nobody_waits_for_the_old_nic() {
     const WANTS: &str = "/etc/systemd/system/network-online.target.wants";
     const DROP_IN: &str = "/etc/systemd/system/systemd-networkd-wait-online.service.d/x.conf";

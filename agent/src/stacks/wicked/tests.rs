@@ -18,7 +18,7 @@ const LO: (&str, &str) = (
     "/etc/sysconfig/network/ifcfg-lo",
     "IPADDR='127.0.0.1/8'\nNETMASK='255.0.0.0'\nSTARTMODE='nfsroot'\nBOOTPROTO='static'\n",
 );
-/// As YaST writes it.
+/// As `YaST` writes it.
 const STATIC: &str = "BOOTPROTO='static'\nBROADCAST=''\nETHTOOL_OPTIONS=''\nIPADDR='192.0.2.41/24'\n\
     MTU=''\nNAME='82545EM Gigabit Ethernet Controller'\nNETWORK=''\nREMOTE_IPADDR=''\nSTARTMODE='auto'\n";
 /// DHCP with a MAC and a comment.
