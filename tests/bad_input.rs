@@ -106,10 +106,16 @@ fn privileged_files_that_are_no_disk() {
     fs::remove_dir(bench.disk()).unwrap();
     let _ = run(
         "qemu-img",
-        &["create", "-q", "-f", "qcow2", text(&bench.disk()), "1M"],
+        &["create", "-q", "-f", "qed", text(&bench.disk()), "1M"],
     )
     .expect(0);
-    fails(&build(&bench), &["disk.raw", "QCOW2", "qemu-img convert"]);
+    fails(&build(&bench), &["disk.raw", "QED", "qemu-img convert"]);
+    fs::write(
+        bench.disk(),
+        b"# Disk DescriptorFile\ncreateType=\"custom\"\n",
+    )
+    .unwrap();
+    fails(&build(&bench), &["disk.raw", "\"custom\"", "OVF"]);
 }
 
 #[test]

@@ -7,7 +7,7 @@ use std::num::NonZeroUsize;
 use std::os::fd::AsRawFd;
 
 use byoi_builder::disk::AttachedDisk;
-use byoi_builder::image::{SourceImage, WorkDisk};
+use byoi_builder::image::{Input, SourceImage, WorkDisk};
 use byoi_builder::progress::Narrator;
 use byoi_builder::qcow2::{Compression, WriteOptions, ZlibLevel, write};
 use byoi_builder::sparsify::AllocationMap;
@@ -17,7 +17,8 @@ use tempfile::TempDir;
 #[test]
 fn privileged_the_qcow2_equals_the_working_disk() {
     let dir = TempDir::new().unwrap();
-    let source = SourceImage::open(&fixture_disk("bookworm")).unwrap();
+    let input = Input::of(fixture_disk("bookworm"));
+    let source = SourceImage::open(&input, dir.path(), Narrator::Silent).unwrap();
     let disk = WorkDisk::copy_of(&source, dir.path(), Narrator::Silent).unwrap();
     let disk = AttachedDisk::new(disk).unwrap();
     let layout = disk.layout().unwrap();

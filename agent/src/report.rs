@@ -38,8 +38,11 @@ pub enum Subject {
     Image {
         /// Where it is.
         image: String,
-        /// Its format.
+        /// The format of the disk.
         format: &'static str,
+        /// In what it is packed, the outermost first.
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        containers: Vec<&'static str>,
         /// The size of the disk in it, in bytes.
         virtual_size: u64,
         /// The SHA-256 of the file.
@@ -142,9 +145,18 @@ impl Report {
             Subject::Image {
                 image,
                 format,
+                containers,
                 virtual_size,
                 ..
-            } => writeln!(text, "image       {image} ({format}, {virtual_size} bytes)")?,
+            } => {
+                let format = containers
+                    .iter()
+                    .rev()
+                    .fold((*format).to_owned(), |inner, outer| {
+                        format!("{inner} in {outer}")
+                    });
+                writeln!(text, "image       {image} ({format}, {virtual_size} bytes)")?;
+            }
         }
         if let Some(guest) = &self.guest {
             let stacks: Vec<String> = guest

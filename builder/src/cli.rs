@@ -15,6 +15,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::boot::{Accel, Board, Firmware, Profile};
 use crate::guest_exec::{GUEST_EXEC, guest_exec};
+use crate::image::Input;
 use crate::pipeline::{self, BootOptions, BuildRequest, ConvertRequest};
 use crate::progress::Narrator;
 use crate::qcow2::{Compression, WriteOptions, ZlibLevel};
@@ -46,9 +47,32 @@ enum Command {
 }
 
 #[derive(Debug, Args)]
-struct Check {
-    /// The disk image, raw; it is never written
+struct ImageArgs {
+    /// The disk image: raw, QCOW2, VMDK, VDI, VHD, VHDX or OVA, also packed by
+    /// gzip, xz or zstd; `-` is standard input. It is never written
     image: PathBuf,
+    /// Which disk of an OVA with several, from 1
+    #[arg(long, value_name = "N")]
+    disk: Option<NonZeroUsize>,
+    /// Read the files that a QCOW2 names as its backing files
+    #[arg(long)]
+    allow_backing: bool,
+}
+
+impl From<ImageArgs> for Input {
+    fn from(args: ImageArgs) -> Self {
+        Self {
+            path: args.image,
+            allow_backing: args.allow_backing,
+            disk: args.disk,
+        }
+    }
+}
+
+#[derive(Debug, Args)]
+struct Check {
+    #[command(flatten)]
+    image: ImageArgs,
     /// Where temporary files go [default: the system's temporary directory]
     #[arg(long, value_name = "DIR")]
     workdir: Option<PathBuf>,
@@ -60,8 +84,8 @@ struct Check {
 
 #[derive(Debug, Args)]
 struct Inspect {
-    /// The disk image, raw; it is never written
-    image: PathBuf,
+    #[command(flatten)]
+    image: ImageArgs,
     /// Where temporary files go [default: the system's temporary directory]
     #[arg(long, value_name = "DIR")]
     workdir: Option<PathBuf>,
@@ -71,11 +95,14 @@ struct Inspect {
 
 #[derive(Debug, Args)]
 struct Convert {
-    /// The disk image, raw, of any content; it is never written
-    image: PathBuf,
+    #[command(flatten)]
+    image: ImageArgs,
     /// The QCOW2 to make
     #[arg(short, long, value_name = "OUT")]
     output: PathBuf,
+    /// Where temporary files go [default: the directory of OUT]
+    #[arg(long, value_name = "DIR")]
+    workdir: Option<PathBuf>,
     #[command(flatten)]
     write: WriteArgs,
     #[command(flatten)]
@@ -97,8 +124,8 @@ struct WriteArgs {
 
 #[derive(Debug, Args)]
 struct Build {
-    /// The disk image, raw; it is never written
-    image: PathBuf,
+    #[command(flatten)]
+    image: ImageArgs,
     /// The QCOW2 to make
     #[arg(short, long, value_name = "OUT")]
     output: PathBuf,
@@ -130,8 +157,8 @@ struct Build {
 
 #[derive(Debug, Args)]
 struct BootTest {
-    /// The disk image, raw or QCOW2; it is never written
-    image: PathBuf,
+    #[command(flatten)]
+    image: ImageArgs,
     /// Where temporary files go [default: the system's temporary directory]
     #[arg(long, value_name = "DIR")]
     workdir: Option<PathBuf>,
@@ -212,29 +239,35 @@ impl Cli {
         let narrator = Narrator::for_stderr();
         let (report, output) = match self.command {
             Command::Check(check) => {
-                check.report.spare(&[&check.image])?;
+                let input = Input::from(check.image);
+                check.report.spare(&[&input.path])?;
                 let workdir = check.workdir.unwrap_or_else(temp_dir);
-                let report = pipeline::check(&check.image, &workdir, &check.rules.into())?;
+                let report = pipeline::check(&input, &workdir, &check.rules.into(), narrator)?;
                 (report, check.report)
             }
             Command::Inspect(inspect) => {
-                inspect.report.spare(&[&inspect.image])?;
+                let input = Input::from(inspect.image);
+                inspect.report.spare(&[&input.path])?;
                 let workdir = inspect.workdir.unwrap_or_else(temp_dir);
-                let report = pipeline::inspect(&inspect.image, &workdir, narrator)?;
+                let report = pipeline::inspect(&input, &workdir, narrator)?;
                 (report, inspect.report)
             }
             Command::Convert(convert) => {
-                convert.report.spare(&[&convert.image, &convert.output])?;
+                let input = Input::from(convert.image);
+                convert.report.spare(&[&input.path, &convert.output])?;
                 let request = ConvertRequest {
                     write: convert.write.options(),
-                    image: convert.image,
+                    input,
+                    workdir: convert
+                        .workdir
+                        .unwrap_or_else(|| beside(&convert.output).to_owned()),
                     output: convert.output,
                 };
                 (pipeline::convert(&request, narrator)?, convert.report)
             }
             Command::Build(build) => {
                 let (request, output) = build.into_request()?;
-                output.spare(&[&request.image, &request.output])?;
+                output.spare(&[&request.input.path, &request.output])?;
                 (pipeline::build(&request, narrator)?, output)
             }
             Command::GuestExec { root, argv } => match guest_exec(&root, &argv) {
@@ -244,10 +277,11 @@ impl Cli {
                 }
             },
             Command::BootTest(test) => {
-                test.report.spare(&[&test.image])?;
+                let input = Input::from(test.image);
+                test.report.spare(&[&input.path])?;
                 let workdir = test.workdir.unwrap_or_else(temp_dir);
                 let options = test.boot.options();
-                let report = pipeline::boot_test(&test.image, &workdir, &options, narrator)?;
+                let report = pipeline::boot_test(&input, &workdir, &options, narrator)?;
                 (report, test.report)
             }
         };
@@ -257,13 +291,11 @@ impl Cli {
 
 impl Build {
     fn into_request(self) -> anyhow::Result<(BuildRequest, OutputArgs)> {
-        let beside = match self.output.parent() {
-            Some(dir) if !dir.as_os_str().is_empty() => dir,
-            _ => Path::new("."),
-        };
         let request = BuildRequest {
-            workdir: self.workdir.unwrap_or_else(|| beside.to_owned()),
-            image: self.image,
+            workdir: self
+                .workdir
+                .unwrap_or_else(|| beside(&self.output).to_owned()),
+            input: self.image.into(),
             selection: self.rules.into(),
             ssh_key: self.ssh_key.as_deref().map(public_key).transpose()?,
             user: self.user,
@@ -273,6 +305,14 @@ impl Build {
             output: self.output,
         };
         Ok((request, self.report))
+    }
+}
+
+/// The directory of a file.
+fn beside(path: &Path) -> &Path {
+    match path.parent() {
+        Some(dir) if !dir.as_os_str().is_empty() => dir,
+        _ => Path::new("."),
     }
 }
 

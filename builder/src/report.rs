@@ -143,8 +143,8 @@ impl BuildReport {
         self.mounts = mounts;
     }
 
-    /// Adds what the bytes of the disk tell.
-    pub fn add_layout_findings(&mut self, findings: Vec<Finding>) {
+    /// Adds what the image file and the bytes of the disk tell.
+    pub fn add_findings(&mut self, findings: Vec<Finding>) {
         self.report.findings.extend(findings);
         self.judge();
     }
@@ -172,9 +172,11 @@ impl BuildReport {
         self.judge();
     }
 
-    /// Adds the times of the stages.
-    pub fn finish(&mut self, stages: Stages) {
+    /// Adds the times of the stages, which is the last thing.
+    #[must_use]
+    pub fn finished(mut self, stages: Stages) -> Self {
         self.report.stages = stages.0;
+        self
     }
 
     fn judge(&mut self) {

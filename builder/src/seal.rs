@@ -9,18 +9,12 @@ use std::io;
 use byoi_agent::cmd::{Cmd, CmdError};
 
 use crate::disk::{Access, AttachedDisk, DiskError};
-use crate::image::SourceImage;
+use crate::image::RawDisk;
 use crate::layout::{Layout, LinuxFs, Partition};
 
 /// Why a disk cannot be sealed.
 #[derive(Debug, thiserror::Error)]
 pub enum SealError {
-    /// The source cannot be held open.
-    #[error("opening the source a second time")]
-    Source {
-        /// What the system said.
-        source: io::Error,
-    },
     /// A partition cannot be attached or detached, or something is attached still.
     #[error("sealing the disk")]
     Disk {
@@ -52,16 +46,9 @@ pub struct SealedDisk {
 
 impl SealedDisk {
     /// A source as it is. Whoever writes to it from elsewhere breaks the seal.
-    ///
-    /// # Errors
-    ///
-    /// [`SealError::Source`]: this process has too many files open.
-    pub fn unchanged(source: &SourceImage) -> Result<Self, SealError> {
-        let file = source.file().try_clone();
-        Ok(Self {
-            file: file.map_err(|source| SealError::Source { source })?,
-            size: source.size(),
-        })
+    pub fn unchanged(source: RawDisk) -> Self {
+        let (file, size) = source.into_parts();
+        Self { file, size }
     }
 
     /// The open file.

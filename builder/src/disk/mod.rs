@@ -20,7 +20,7 @@ use loopdev::LoopControl;
 pub(crate) use ioctl::{ext4_checkpoint, fitrim};
 pub use loop_device::{Access, LoopDevice};
 
-use crate::image::{SourceImage, WorkDisk};
+use crate::image::{RawDisk, WorkDisk};
 use crate::layout::{Layout, LayoutError};
 use crate::units::ByteRange;
 
@@ -91,7 +91,7 @@ impl AttachedDisk {
     /// # Errors
     ///
     /// As [`AttachedDisk::new`].
-    pub fn of_source(source: SourceImage) -> Result<Self, DiskError> {
+    pub fn of_source(source: RawDisk) -> Result<Self, DiskError> {
         Self::of_parts(source.into_parts())
     }
 
@@ -110,7 +110,7 @@ impl AttachedDisk {
     ///
     /// [`LayoutError`]: the disk cannot be read.
     pub fn layout(&self) -> Result<Layout, LayoutError> {
-        Layout::read(&mut self.file.as_ref())
+        Layout::of_file(&self.file, self.size)
     }
 
     /// Makes `range` a block device.

@@ -5,7 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::thread;
 
 use super::*;
-use crate::image::SourceImage;
+use crate::image::{Input, SourceImage};
 use crate::progress::Narrator;
 
 const MIB: u64 = 1024 * 1024;
@@ -16,7 +16,7 @@ fn disk() -> AttachedDisk {
     let file = File::create(&path).unwrap();
     file.set_len(8 * MIB).unwrap();
     file.write_all_at(b"here", 3 * MIB).unwrap();
-    let source = SourceImage::open(&path).unwrap();
+    let source = SourceImage::open(&Input::of(&path), dir.path(), Narrator::Silent).unwrap();
     let work = WorkDisk::copy_of(&source, dir.path(), Narrator::Silent).unwrap();
     AttachedDisk::new(work).unwrap()
 }
@@ -104,9 +104,10 @@ fn privileged_what_is_not_on_the_disk_is_not_attached() {
 fn privileged_a_block_device_is_a_source_too() {
     let disk = disk();
     let device = disk.attach(range(), Access::ReadOnly).unwrap();
-    let source = SourceImage::open(device.path()).unwrap();
-    assert_eq!(source.size(), MIB);
     let dir = tempfile::tempdir().unwrap();
+    let input = Input::of(device.path());
+    let source = SourceImage::open(&input, dir.path(), Narrator::Silent).unwrap();
+    assert_eq!(source.size(), MIB);
     let work = WorkDisk::copy_of(&source, dir.path(), Narrator::Silent).unwrap();
     let mut bytes = [0; 4];
     work.file().read_exact_at(&mut bytes, 0).unwrap();

@@ -12,7 +12,7 @@ use nix::sys::signal::{Signal, raise};
 use tempfile::TempDir;
 
 use super::*;
-use crate::image::{SourceImage, WorkDisk};
+use crate::image::{Input, SourceImage, WorkDisk};
 use crate::progress::Narrator;
 use crate::seal::SealError;
 
@@ -44,7 +44,7 @@ impl Fixture {
             .arg(&path)
             .run()
             .unwrap();
-        let source = SourceImage::open(&path).unwrap();
+        let source = SourceImage::open(&Input::of(&path), dir.path(), Narrator::Silent).unwrap();
         let work = WorkDisk::copy_of(&source, dir.path(), Narrator::Silent).unwrap();
         fs::remove_file(path).unwrap();
         Self {
@@ -209,7 +209,7 @@ fn privileged_a_guest_is_mounted_as_its_fstab_says_and_leaves_nothing() {
         .find(|line| line.contains(root))
         .and_then(|line| line.split(' ').next())
         .unwrap();
-    let error = SourceImage::open(Path::new(device)).unwrap_err();
+    let error = SourceImage::open(&Input::of(device), dir.path(), Narrator::Silent).unwrap_err();
     assert!(
         error.to_string().starts_with("opening for exclusive use"),
         "{error}"

@@ -1,85 +1,75 @@
-//! An image that is only booted: raw or QCOW2, by content.
+//! An image that is only booted: QEMU reads raw and QCOW2 by itself, all else is written out first.
 
 use std::fs::File;
-use std::os::unix::fs::FileExt;
-use std::path::Path;
+use std::os::fd::AsRawFd;
+use std::path::{Path, PathBuf};
 
-use super::{ImageError, SourceImage};
+use super::error::ImageError;
+use super::expand;
+use super::probe::Format;
+use super::raw::second;
+use super::source::{Content, SourceImage};
+use super::work::WorkDisk;
 use crate::boot::DiskFormat;
+use crate::progress::Narrator;
 
-/// The magic number of QCOW2 (QEMU `docs/interop/qcow2.txt`, "Header").
-const QCOW2_MAGIC: [u8; 4] = *b"QFI\xfb";
-/// The bytes of the header that are read here.
-const HEADER: usize = 104;
-/// Header bit "external data file" of the incompatible features.
-const EXTERNAL_DATA: u64 = 1 << 2;
-
-/// An image that QEMU can boot without following it to other files.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// An image that QEMU can boot without following it to other files. It is given as an open file,
+/// so that what boots is what was looked at.
+#[derive(Debug)]
 pub struct BootableImage {
+    file: File,
     format: DiskFormat,
-    virtual_size: u64,
 }
 
-impl BootableImage {
-    /// Looks at the image.
+impl SourceImage {
+    /// The image for a boot.
     ///
     /// # Errors
     ///
-    /// It is neither raw nor QCOW2, or a QCOW2 that names another file of the host.
-    pub fn open(path: &Path) -> Result<Self, ImageError> {
-        match SourceImage::open(path) {
-            Ok(source) => Ok(Self {
-                format: DiskFormat::Raw,
-                virtual_size: source.size(),
-            }),
-            Err(error @ ImageError::NotRaw { .. }) => match qcow2_size(path)? {
-                Some(virtual_size) => Ok(Self {
-                    format: DiskFormat::Qcow2,
-                    virtual_size,
-                }),
-                None => Err(error),
-            },
-            Err(error) => Err(error),
+    /// [`ImageError`]: as [`SourceImage::raw_disk`].
+    pub fn bootable(
+        &self,
+        workdir: &Path,
+        narrator: Narrator,
+    ) -> Result<BootableImage, ImageError> {
+        if let Content::Mapped(layers) = &self.content
+            && let ([layer], Format::Qcow2) = (layers.as_slice(), self.format())
+            && layer.window.place().1 == 0
+        {
+            expand::measure(layer.map.as_ref(), &layer.window).map_err(|fault| {
+                ImageError::of_fault("reading", self.path(), self.format(), fault)
+            })?;
+            return Ok(BootableImage {
+                file: second(layer.window.place().0, self)?,
+                format: DiskFormat::Qcow2,
+            });
         }
+        // QEMU takes a raw file as it is, and the footer of a VHD would be a part of the disk.
+        let file = match &self.content {
+            Content::Plain { window, .. } if window.len() != self.size() => {
+                WorkDisk::copy_of(self, workdir, narrator)?.into_parts().0
+            }
+            _ => self.raw_disk(workdir, narrator)?.into_parts().0,
+        };
+        Ok(BootableImage {
+            file,
+            format: DiskFormat::Raw,
+        })
+    }
+}
+
+impl BootableImage {
+    /// A path by which QEMU can open it while this value lives.
+    pub fn path(&self) -> PathBuf {
+        PathBuf::from(format!(
+            "/proc/{}/fd/{}",
+            std::process::id(),
+            self.file.as_raw_fd()
+        ))
     }
 
     /// Its format.
-    pub fn format(self) -> DiskFormat {
+    pub fn format(&self) -> DiskFormat {
         self.format
     }
-
-    /// The size of the disk in it, in bytes.
-    pub fn virtual_size(self) -> u64 {
-        self.virtual_size
-    }
-}
-
-/// The size of the disk in a QCOW2; `None` for any other format.
-fn qcow2_size(path: &Path) -> Result<Option<u64>, ImageError> {
-    let failed = |source| ImageError::Io {
-        action: "reading the header of",
-        path: path.to_owned(),
-        source,
-    };
-    let mut header = [0; HEADER];
-    let file = File::open(path).map_err(failed)?;
-    if file.read_exact_at(&mut header, 0).is_err() || !header.starts_with(&QCOW2_MAGIC) {
-        return Ok(None);
-    }
-    let version = u32::from_be_bytes(field(&header, 4));
-    let backing = u64::from_be_bytes(field(&header, 8));
-    let features = u64::from_be_bytes(field(&header, 72));
-    if backing != 0 || (version >= 3 && features & EXTERNAL_DATA != 0) {
-        return Err(ImageError::OtherFile {
-            path: path.to_owned(),
-        });
-    }
-    Ok(Some(u64::from_be_bytes(field(&header, 24))))
-}
-
-fn field<const N: usize>(header: &[u8; HEADER], offset: usize) -> [u8; N] {
-    let mut bytes = [0; N];
-    bytes.copy_from_slice(&header[offset..offset + N]);
-    bytes
 }

@@ -5,14 +5,15 @@ use std::io;
 use std::os::unix::fs::FileExt;
 
 use byoi_agent::{failpoint, interrupt};
-use rustix::fs::SeekFrom;
+use rustix::fs::{FallocateFlags, SeekFrom};
 use rustix::io::Errno;
 
 use crate::progress::Task;
+use crate::sparsify::is_zero;
 use crate::units::byte_len;
 
 /// What is read at a time, in bytes.
-const CHUNK: usize = 1024 * 1024;
+pub(super) const CHUNK: usize = 1024 * 1024;
 /// A block of zeros of this size, aligned to it, becomes a hole.
 const BLOCK: usize = 64 * 1024;
 
@@ -22,21 +23,22 @@ const BLOCK: usize = 64 * 1024;
 #[derive(Debug)]
 pub(super) struct Extents<'a> {
     file: &'a File,
-    size: u64,
+    end: u64,
     position: u64,
 }
 
 impl<'a> Extents<'a> {
-    pub(super) fn of(file: &'a File, size: u64) -> Self {
+    /// The extents between two offsets.
+    pub(super) fn between(file: &'a File, start: u64, end: u64) -> Self {
         Self {
             file,
-            size,
-            position: 0,
+            end,
+            position: start,
         }
     }
 
     fn find(&mut self) -> io::Result<Option<(u64, u64)>> {
-        if self.position >= self.size {
+        if self.position >= self.end {
             return Ok(None);
         }
         let start = match rustix::fs::seek(self.file, SeekFrom::Data(self.position)) {
@@ -48,11 +50,11 @@ impl<'a> Extents<'a> {
         let end = match rustix::fs::seek(self.file, SeekFrom::Hole(start)) {
             Ok(end) => end,
             // NXIO: the file has become shorter; reading will say so.
-            Err(Errno::NXIO | Errno::INVAL | Errno::OPNOTSUPP) => self.size,
+            Err(Errno::NXIO | Errno::INVAL | Errno::OPNOTSUPP) => self.end,
             Err(error) => return Err(error.into()),
         };
         // A file that grows meanwhile ends where it did, and one that moves ends the walk.
-        let (start, end) = (start.min(self.size), end.min(self.size));
+        let (start, end) = (start.min(self.end), end.min(self.end));
         self.position = end;
         Ok((start < end).then_some((start, end)))
     }
@@ -64,55 +66,109 @@ impl Iterator for Extents<'_> {
     fn next(&mut self) -> Option<Self::Item> {
         let found = self.find().transpose();
         if !matches!(found, Some(Ok(_))) {
-            self.position = self.size;
+            self.position = self.end;
         }
         found
     }
 }
 
-/// Copies the first `size` bytes of `from` to the new file `to`, which gets that size; what is zero
-/// is not written.
-///
-/// # Errors
-///
-/// A read or write failed, or a signal arrived ([`interrupt::Interrupted`] is the inner error).
-pub(super) fn copy_sparse(from: &File, to: &File, size: u64, task: &mut Task) -> io::Result<()> {
-    to.set_len(size)?;
-    let mut buffer = vec![0; CHUNK];
-    for extent in Extents::of(from, size) {
-        let (start, end) = extent?;
-        let mut position = start;
-        while position < end {
+/// Whether a working disk has something in it already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Below {
+    /// It is one hole: zeros need no writing.
+    Nothing,
+    /// A backing file's content: zeros replace it.
+    Data,
+}
+
+/// A raw disk that is being filled; what is zero becomes a hole.
+#[derive(Debug)]
+pub(super) struct Sink<'a> {
+    to: &'a File,
+    below: Below,
+    task: &'a mut Task,
+    buffer: Vec<u8>,
+}
+
+impl<'a> Sink<'a> {
+    /// Fills `to`, which has its size already.
+    pub(super) fn new(to: &'a File, below: Below, task: &'a mut Task) -> Self {
+        Self {
+            to,
+            below,
+            task,
+            buffer: vec![0; CHUNK],
+        }
+    }
+
+    /// Copies `len` bytes of `from`, from offset `at` on, to `position`.
+    ///
+    /// # Errors
+    ///
+    /// A read or write failed, or a signal arrived ([`interrupt::Interrupted`] is the inner error).
+    pub(super) fn copy(&mut self, from: &File, at: u64, position: u64, len: u64) -> io::Result<()> {
+        let mut done = at;
+        for extent in Extents::between(from, at, at + len) {
+            let (start, end) = extent?;
+            self.zeros(position + (done - at), start - done)?;
+            self.copy_data(from, start, position + (start - at), end - start)?;
+            done = end;
+        }
+        self.zeros(position + (done - at), at + len - done)
+    }
+
+    fn copy_data(&mut self, from: &File, at: u64, position: u64, len: u64) -> io::Result<()> {
+        let mut buffer = std::mem::take(&mut self.buffer);
+        let mut done = 0;
+        while done < len {
             interrupt::check()?;
             // Chunks end at multiples of their size, so that blocks are aligned.
             let chunk = byte_len(CHUNK);
-            let stop = end.min((position / chunk + 1).saturating_mul(chunk));
-            let len = usize::try_from(stop - position).map_err(io::Error::other)?;
-            from.read_exact_at(&mut buffer[..len], position)?;
-            write_data(to, &buffer[..len], position)?;
-            position = stop;
-            task.advance_to(position);
+            let to_boundary = chunk - (position + done) % chunk;
+            let size = usize::try_from(to_boundary.min(len - done)).map_err(io::Error::other)?;
+            from.read_exact_at(&mut buffer[..size], at + done)?;
+            self.put(position + done, &buffer[..size])?;
+            done += byte_len(size);
         }
+        self.buffer = buffer;
+        Ok(())
     }
-    task.advance_to(size);
-    Ok(())
-}
 
-/// Writes the blocks of `bytes`, which begin at `position`, that are not all zero.
-fn write_data(to: &File, bytes: &[u8], position: u64) -> io::Result<()> {
-    static ZEROS: [u8; BLOCK] = [0; BLOCK];
-    let mut position = position;
-    let mut rest = bytes;
-    while !rest.is_empty() {
-        let size = byte_len(BLOCK);
-        let to_boundary = usize::try_from(size - position % size).map_err(io::Error::other)?;
-        let (block, tail) = rest.split_at(to_boundary.min(rest.len()));
-        if block != &ZEROS[..block.len()] {
-            failpoint::reach("work-write")?;
-            to.write_all_at(block, position)?;
+    /// Writes bytes to `position`, without the blocks that are all zero.
+    ///
+    /// # Errors
+    ///
+    /// A write failed.
+    pub(super) fn put(&mut self, position: u64, bytes: &[u8]) -> io::Result<()> {
+        let mut position = position;
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            let size = byte_len(BLOCK);
+            let to_boundary = usize::try_from(size - position % size).map_err(io::Error::other)?;
+            let (block, tail) = rest.split_at(to_boundary.min(rest.len()));
+            if is_zero(block) {
+                self.zeros(position, byte_len(block.len()))?;
+            } else {
+                failpoint::reach("work-write")?;
+                self.to.write_all_at(block, position)?;
+            }
+            position += byte_len(block.len());
+            rest = tail;
         }
-        position += byte_len(block.len());
-        rest = tail;
+        self.task.advance(byte_len(bytes.len()));
+        Ok(())
     }
-    Ok(())
+
+    /// Makes `len` bytes from `position` on a hole.
+    ///
+    /// # Errors
+    ///
+    /// The file system makes none.
+    pub(super) fn zeros(&mut self, position: u64, len: u64) -> io::Result<()> {
+        if len > 0 && self.below == Below::Data {
+            let flags = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
+            rustix::fs::fallocate(self.to, flags, position, len)?;
+        }
+        Ok(())
+    }
 }

@@ -1,77 +1,99 @@
 //! The image that the user names. It is opened for reading and never written.
 
-use std::fmt::Write as _;
-use std::fs::{self, File, OpenOptions};
+use std::fs;
 use std::io;
-use std::os::fd::AsRawFd;
-use std::os::unix::fs::{FileExt, FileTypeExt, MetadataExt, OpenOptionsExt};
+use std::num::NonZeroUsize;
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use byoi_agent::interrupt;
-use nix::errno::Errno;
-use nix::fcntl::{FcntlArg, OFlag, fcntl};
-use nix::libc;
 use sha2::{Digest, Sha256};
 
-use super::container::{Container, PROBE_LEN};
-use super::copy::Extents;
+use super::copy::{CHUNK, Extents};
+use super::disk_map::DiskMap;
 use super::error::ImageError;
-use crate::layout::{Layout, LayoutError};
+use super::host_file::{HostFile, Stamp};
+use super::opening::Opening;
+use super::probe::Format;
+use super::spool::{Spool, hexadecimal};
+use super::window::Window;
 use crate::progress::Narrator;
 use crate::units::{SECTOR_SIZE, byte_len};
 
-/// How much is read at a time, in bytes.
-const CHUNK: usize = 1024 * 1024;
+/// The path that stands for standard input.
+pub(super) const STANDARD_INPUT: &str = "-";
 
-/// A raw disk image, or a block device that nobody has mounted, open for reading.
-#[derive(Debug)]
-pub struct SourceImage {
-    file: File,
-    path: PathBuf,
-    size: u64,
-    stamp: Stamp,
+/// What the user asks for.
+#[derive(Debug, Clone)]
+pub struct Input {
+    /// The image; `-` is standard input.
+    pub path: PathBuf,
+    /// Whether the files that a QCOW2 lies on top of may be read.
+    pub allow_backing: bool,
+    /// Which disk of an archive, from 1.
+    pub disk: Option<NonZeroUsize>,
 }
 
-/// What tells one state of one file from another.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Stamp {
-    device: u64,
-    inode: u64,
-    /// The device that a block device node stands for.
-    rdev: u64,
-    modified: (i64, i64),
-}
-
-impl Stamp {
-    fn of(metadata: &fs::Metadata) -> Self {
+impl Input {
+    /// An image that is whole by itself.
+    pub fn of(path: impl Into<PathBuf>) -> Self {
         Self {
-            device: metadata.dev(),
-            inode: metadata.ino(),
-            rdev: if metadata.file_type().is_block_device() {
-                metadata.rdev()
-            } else {
-                0
-            },
-            modified: (metadata.mtime(), metadata.mtime_nsec()),
+            path: path.into(),
+            allow_backing: false,
+            disk: None,
         }
     }
+}
 
-    fn same_object(self, other: Self) -> bool {
-        (self.device, self.inode) == (other.device, other.inode)
-            || (self.rdev != 0 && self.rdev == other.rdev)
-    }
+/// A disk image, open for reading.
+#[derive(Debug)]
+pub struct SourceImage {
+    pub(super) path: PathBuf,
+    /// What is read: first the file that was named, unless that is standard input.
+    pub(super) files: Vec<HostFile>,
+    /// What standard input is, and the SHA-256 of what came from there.
+    pub(super) standard_input: Option<(Stamp, String)>,
+    pub(super) format: Format,
+    pub(super) containers: Vec<&'static str>,
+    pub(super) size: u64,
+    pub(super) content: Content,
+    /// How many snapshots are in it beside the present state.
+    pub(super) snapshots: u32,
+    /// The files that it lies on top of.
+    pub(super) backing: Vec<PathBuf>,
+}
+
+/// Where the disk is.
+#[derive(Debug)]
+pub(super) enum Content {
+    /// In the first bytes of a file.
+    Plain {
+        /// The file.
+        window: Window,
+        /// Whether it has no name and nobody else reads it.
+        private: bool,
+    },
+    /// Anywhere in one or more files, the lowest first.
+    Mapped(Vec<Layer>),
+}
+
+/// An image, whose pieces lie on those of the layer below.
+#[derive(Debug)]
+pub(super) struct Layer {
+    pub(super) window: Window,
+    pub(super) map: Box<dyn DiskMap>,
 }
 
 impl SourceImage {
-    /// Opens the disk at `path` for reading.
+    /// Opens a disk for reading. What has to be unpacked first is unpacked into `workdir`.
     ///
     /// # Errors
     ///
     /// [`ImageError`]: as [`SourceImage::open_any`], or it is empty or does not consist of whole
     /// sectors.
-    pub fn open(path: &Path) -> Result<Self, ImageError> {
-        let source = Self::open_any(path)?;
-        let (path, size) = (path.to_owned(), source.size);
+    pub fn open(input: &Input, workdir: &Path, narrator: Narrator) -> Result<Self, ImageError> {
+        let source = Self::open_any(input, workdir, narrator)?;
+        let (path, size) = (source.path.clone(), source.size);
         if size == 0 {
             return Err(ImageError::Empty { path });
         }
@@ -81,107 +103,50 @@ impl SourceImage {
         Ok(source)
     }
 
-    /// Opens raw data of any size at `path` for reading.
+    /// Opens data of any size for reading.
     ///
     /// # Errors
     ///
-    /// [`ImageError`]: it is not there, is no regular file or block device, is in a format other
-    /// than raw, or is a block device in use.
-    pub fn open_any(path: &Path) -> Result<Self, ImageError> {
-        let io_error = |action| {
-            move |source| ImageError::Io {
-                action,
-                path: path.to_owned(),
-                source,
-            }
-        };
-        // Without O_NONBLOCK, opening a pipe that has no writer would wait for ever.
-        let mut file = OpenOptions::new()
-            .read(true)
-            .custom_flags((OFlag::O_NONBLOCK | OFlag::O_NOCTTY).bits())
-            .open(path)
-            .map_err(io_error("opening"))?;
-        let metadata = file.metadata().map_err(io_error("reading the status of"))?;
-        let kind = metadata.file_type();
-        if kind.is_block_device() {
-            // O_EXCL fails while the device or a partition of it is mounted: such a copy would be
-            // torn.
-            file = OpenOptions::new()
-                .read(true)
-                .custom_flags(OFlag::O_EXCL.bits())
-                .open(format!("/proc/self/fd/{}", file.as_raw_fd()))
-                .map_err(io_error("opening for exclusive use"))?;
-        } else if !kind.is_file() {
-            return Err(ImageError::NotAnImage {
-                path: path.to_owned(),
-                kind: if kind.is_dir() {
-                    "a directory"
-                } else {
-                    "a special file"
-                },
-            });
-        }
-        if has_writer(&file).map_err(io_error("reading the locks of"))? {
-            return Err(ImageError::InUse {
-                path: path.to_owned(),
-            });
-        }
-        // The metadata of a block device has no size.
-        let size = io::Seek::seek(&mut &file, io::SeekFrom::End(0))
-            .map_err(io_error("reading the size of"))?;
-        let (head, tail) = ends(&file, size).map_err(io_error("reading"))?;
-        if let Some(container) = Container::probe(&head, &tail, size) {
-            return Err(ImageError::NotRaw {
-                path: path.to_owned(),
-                container,
-            });
-        }
-        Ok(Self {
-            stamp: Stamp::of(&metadata),
-            file,
-            path: path.to_owned(),
-            size,
-        })
+    /// [`ImageError`]: it is not there, is no regular file or block device, is a block device in
+    /// use, is damaged, or is of a kind that is refused or not read.
+    pub fn open_any(input: &Input, workdir: &Path, narrator: Narrator) -> Result<Self, ImageError> {
+        Opening::of(input, Spool { workdir, narrator })?.finish()
     }
 
-    /// The open file.
-    pub fn file(&self) -> &File {
-        &self.file
-    }
-
-    /// The path that it was opened by.
+    /// The path that it was named by.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// The size in bytes.
+    /// The size of the disk in bytes.
     pub fn size(&self) -> u64 {
         self.size
     }
 
-    /// Reads what is on the disk.
-    ///
-    /// # Errors
-    ///
-    /// [`LayoutError`]: the disk cannot be read.
-    pub fn layout(&self) -> Result<Layout, LayoutError> {
-        Layout::read(&mut &self.file)
+    /// The format of the disk.
+    pub fn format(&self) -> Format {
+        self.format
     }
 
-    /// Gives up the image for its file and its size in bytes.
-    pub(crate) fn into_parts(self) -> (File, u64) {
-        (self.file, self.size)
+    /// In what the disk was packed, the outermost first: `gzip`, `xz`, `zstd`, `ova`.
+    pub fn containers(&self) -> &[&'static str] {
+        &self.containers
     }
 
-    /// Whether `other` names this very image, by whatever name or link: then it is no place for an
-    /// output. A path that leads nowhere is another file.
+    /// Whether `other` names a file that is read here, by whatever name or link: then it is no
+    /// place for an output. A path that leads nowhere is another file.
     ///
     /// # Errors
     ///
     /// [`ImageError::Io`]: the status of `other` cannot be read.
     pub fn is_same_file(&self, other: &Path) -> Result<bool, ImageError> {
+        let stamps = self.files.iter().map(HostFile::stamp);
+        let mut stamps = stamps.chain(self.standard_input.iter().map(|(stamp, _)| *stamp));
         match fs::metadata(other) {
-            Ok(metadata) => Ok(self.stamp.same_object(Stamp::of(&metadata))),
+            Ok(metadata) => {
+                let other = Stamp::of(&metadata);
+                Ok(stamps.any(|stamp| stamp.same_object(other)))
+            }
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
             Err(source) => Err(ImageError::Io {
                 action: "reading the status of",
@@ -191,70 +156,54 @@ impl SourceImage {
         }
     }
 
-    /// The bytes that a copy will occupy at most.
-    pub(super) fn allocated(&self) -> Result<u64, ImageError> {
-        let metadata = self.metadata()?;
-        Ok(if metadata.file_type().is_block_device() {
-            self.size
-        } else {
-            metadata.blocks().saturating_mul(512).min(self.size)
-        })
-    }
-
-    /// An error if the image is not what it was when it was opened.
+    /// An error if a file is not what it was when it was opened.
     pub(crate) fn check_unchanged(&self) -> Result<(), ImageError> {
-        let metadata = self.metadata()?;
-        let same_size = metadata.file_type().is_block_device() || metadata.len() == self.size;
-        if same_size && Stamp::of(&metadata) == self.stamp {
-            Ok(())
-        } else {
-            Err(ImageError::Changed {
-                path: self.path.clone(),
-            })
-        }
+        self.files.iter().try_for_each(HostFile::check_unchanged)
     }
 
-    fn metadata(&self) -> Result<fs::Metadata, ImageError> {
-        self.file.metadata().map_err(|source| ImageError::Io {
-            action: "reading the status of",
-            path: self.path.clone(),
-            source,
-        })
+    /// The bytes that a copy of a plain disk occupies at most.
+    pub(super) fn allocated(&self) -> Result<u64, ImageError> {
+        // The disk is in the last file: a descriptor may come before it.
+        let file = self.files.last().map(HostFile::allocated).transpose()?;
+        Ok(file.map_or(self.size, |allocated| allocated.min(self.size)))
     }
 
-    /// The SHA-256 of the whole image as lower-case hexadecimal digits. Holes are not read.
+    /// The SHA-256 of the file that was named, as lower-case hexadecimal digits. Holes are not
+    /// read.
     ///
     /// # Errors
     ///
     /// [`ImageError`]: a read fails, a signal arrives, or the image changes meanwhile.
     pub fn sha256(&self, narrator: Narrator) -> Result<String, ImageError> {
         const ACTION: &str = "hashing";
-        let io_error = |source| ImageError::Io {
-            action: ACTION,
-            path: self.path.clone(),
-            source,
+        let file = match (&self.standard_input, self.files.first()) {
+            (None, Some(file)) => file,
+            (digest, _) => {
+                return Ok(digest
+                    .as_ref()
+                    .map(|(_, digest)| digest.clone())
+                    .unwrap_or_default());
+            }
         };
-        let mut task = narrator.bytes(ACTION, self.size);
+        let io_error = |error| ImageError::of_io(ACTION, &self.path, error);
+        let size = file.window().len();
+        let mut task = narrator.bytes(ACTION, size);
         let mut hash = Sha256::new();
         let zeros = vec![0; CHUNK];
         let mut buffer = vec![0; CHUNK];
         let mut position = 0;
         // The hole after the last extent is an extent of no bytes at the end.
-        let end = std::iter::once(Ok((self.size, self.size)));
-        for extent in Extents::of(&self.file, self.size).chain(end) {
+        let end = std::iter::once(Ok((size, size)));
+        for extent in Extents::between(file.file(), 0, size).chain(end) {
             let (start, end) = extent.map_err(io_error)?;
             while position < end {
-                interrupt::check().map_err(|source| ImageError::Interrupted {
-                    action: ACTION,
-                    path: self.path.clone(),
-                    source,
-                })?;
+                interrupt::check().map_err(|error| io_error(error.into()))?;
                 let stop = if position < start { start } else { end };
                 let len = usize::try_from(stop - position).map_or(CHUNK, |left| left.min(CHUNK));
                 if position < start {
                     hash.update(&zeros[..len]);
                 } else {
-                    self.file
+                    file.file()
                         .read_exact_at(&mut buffer[..len], position)
                         .map_err(io_error)?;
                     hash.update(&buffer[..len]);
@@ -264,46 +213,13 @@ impl SourceImage {
             }
         }
         self.check_unchanged()?;
-        let mut text = String::with_capacity(64);
-        for byte in hash.finalize() {
-            // Writing to a string cannot fail.
-            write!(text, "{byte:02x}").ok();
-        }
-        Ok(text)
+        Ok(hexadecimal(hash))
     }
-}
-
-/// Whether QEMU has the image open for writing. It locks byte 100 + N for each permission N that it
-/// uses (`block/file-posix.c`): 1 to write, 2 to write what is there already, 3 to resize.
-fn has_writer(file: &File) -> io::Result<bool> {
-    let short = |value| i16::try_from(value).map_err(io::Error::other);
-    let mut lock = libc::flock {
-        l_type: short(libc::F_WRLCK)?,
-        l_whence: short(libc::SEEK_SET)?,
-        l_start: 101,
-        l_len: 3,
-        l_pid: 0,
-    };
-    match fcntl(file, FcntlArg::F_OFD_GETLK(&mut lock)) {
-        Ok(_) => Ok(i32::from(lock.l_type) != libc::F_UNLCK),
-        // A file system without locks, and a device, have no such owner.
-        Err(Errno::EINVAL | Errno::ENOLCK | Errno::EOPNOTSUPP) => Ok(false),
-        Err(errno) => Err(errno.into()),
-    }
-}
-
-/// The first and the last bytes of a file, shorter where the file is.
-fn ends(file: &File, size: u64) -> io::Result<(Vec<u8>, Vec<u8>)> {
-    let len = usize::try_from(size).map_or(PROBE_LEN, |size| size.min(PROBE_LEN));
-    let mut head = vec![0; len];
-    file.read_exact_at(&mut head, 0)?;
-    let mut tail = vec![0; len];
-    file.read_exact_at(&mut tail, size - byte_len(len))?;
-    Ok((head, tail))
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs::File;
     use std::os::unix::fs::symlink;
 
     use byoi_agent::cmd::Cmd;
@@ -311,6 +227,10 @@ mod tests {
     use nix::unistd::mkfifo;
 
     use super::*;
+
+    fn open(path: &Path) -> Result<SourceImage, ImageError> {
+        SourceImage::open(&Input::of(path), Path::new("/nowhere"), Narrator::Silent)
+    }
 
     #[test]
     fn what_is_no_disk_is_refused() {
@@ -326,7 +246,7 @@ mod tests {
             ("empty", "is empty"),
             ("short", "513 bytes, which is no multiple of 512"),
         ] {
-            let error = SourceImage::open(&path(name)).unwrap_err().to_string();
+            let error = open(&path(name)).unwrap_err().to_string();
             assert!(error.contains(expected), "{name}: {error}");
         }
     }
@@ -339,7 +259,7 @@ mod tests {
         fs::write(path("other"), [1; 512]).unwrap();
         fs::hard_link(path("disk"), path("hard")).unwrap();
         symlink(path("disk"), path("soft")).unwrap();
-        let source = SourceImage::open(&path("disk")).unwrap();
+        let source = open(&path("disk")).unwrap();
         for (name, expected) in [
             ("disk", true),
             ("hard", true),
@@ -367,7 +287,7 @@ mod tests {
             .unwrap();
         let output = Cmd::new("sha256sum").arg(&path).run().unwrap();
         let expected = String::from_utf8(output.stdout).unwrap();
-        let source = SourceImage::open(&path).unwrap();
+        let source = open(&path).unwrap();
         let digest = source.sha256(Narrator::Silent).unwrap();
         assert_eq!(Some(digest.as_str()), expected.split(' ').next());
     }
@@ -377,7 +297,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("disk");
         fs::write(&path, [1; 512]).unwrap();
-        let source = SourceImage::open(&path).unwrap();
+        let source = open(&path).unwrap();
         source.check_unchanged().unwrap();
         fs::write(&path, [1; 1024]).unwrap();
         assert!(matches!(

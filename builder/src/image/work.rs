@@ -4,12 +4,12 @@ use std::fs::File;
 use std::io;
 use std::path::Path;
 
-use byoi_agent::interrupt::Interrupted;
-use nix::sys::statvfs::statvfs;
-
-use super::copy::copy_sparse;
+use super::copy::{Below, Sink};
 use super::error::ImageError;
-use super::source::SourceImage;
+use super::raw::{ACTION, check_space, second};
+use super::source::{Content, SourceImage};
+use super::spool::unnamed_file;
+use super::window::Window;
 use crate::progress::Narrator;
 
 /// A private copy of a disk, in a file without a name: it vanishes with the process.
@@ -21,35 +21,52 @@ pub struct WorkDisk {
 
 impl WorkDisk {
     /// Copies `source` into `workdir`: as a reflink where the file system can, otherwise without
-    /// holes and zeros.
+    /// holes and zeros. What was unpacked into an unnamed file is not copied again, but changes
+    /// with the working disk.
     ///
     /// # Errors
     ///
-    /// [`ImageError`]: no file can be made in `workdir`, it has too little room, a read or write
-    /// fails, the source changes meanwhile, or a signal arrives.
+    /// [`ImageError`]: no file can be made in `workdir`, it has too little room, the image is
+    /// damaged, a read or write fails, the source changes meanwhile, or a signal arrives.
     pub fn copy_of(
         source: &SourceImage,
         workdir: &Path,
         narrator: Narrator,
     ) -> Result<Self, ImageError> {
-        // O_TMPFILE, or where that is unknown a file whose name goes at once.
-        let file = tempfile::tempfile_in(workdir).map_err(|source| ImageError::Io {
-            action: "making a working disk in",
-            path: workdir.to_owned(),
-            source,
-        })?;
-        if rustix::fs::ioctl_ficlone(&file, source.file()).is_err() {
-            // Whatever the reason (another file system, a block device), a copy does the same.
-            check_space(source, workdir)?;
-            let mut task = narrator.bytes("copying", source.size());
-            copy_sparse(source.file(), &file, source.size(), &mut task)
-                .map_err(|error| copy_error(source, error))?;
-        }
+        let size = source.size();
+        let failed = |error| ImageError::of_io(ACTION, source.path(), error);
+        let file = match &source.content {
+            Content::Plain {
+                window,
+                private: true,
+            } => {
+                let file = second(window.place().0, source)?;
+                file.set_len(size).map_err(failed)?;
+                file
+            }
+            Content::Plain { window, .. } => {
+                let file = unnamed_file(workdir)?;
+                if clone(window, &file, size).is_err() {
+                    // Whatever the reason (another file system, a block device), a copy does the
+                    // same.
+                    let needed = source.allocated()?;
+                    check_space(needed, workdir)?;
+                    let mut task = narrator.bytes(ACTION, needed);
+                    file.set_len(size).map_err(failed)?;
+                    Sink::new(&file, Below::Nothing, &mut task)
+                        .copy(window.place().0, 0, 0, size)
+                        .map_err(failed)?;
+                }
+                file
+            }
+            Content::Mapped(_) => {
+                let file = unnamed_file(workdir)?;
+                source.expand(&file, workdir, narrator)?;
+                file
+            }
+        };
         source.check_unchanged()?;
-        Ok(Self {
-            file,
-            size: source.size(),
-        })
+        Ok(Self { file, size })
     }
 
     /// The open file, for reading and writing.
@@ -68,39 +85,10 @@ impl WorkDisk {
     }
 }
 
-fn check_space(source: &SourceImage, workdir: &Path) -> Result<(), ImageError> {
-    let needed = source.allocated()?;
-    let stat = statvfs(workdir).map_err(|errno| ImageError::Io {
-        action: "reading the free space of",
-        path: workdir.to_owned(),
-        source: errno.into(),
-    })?;
-    let available = stat.blocks_available().saturating_mul(stat.fragment_size());
-    if needed > available {
-        return Err(ImageError::NoSpace {
-            workdir: workdir.to_owned(),
-            needed,
-            available,
-        });
-    }
-    Ok(())
-}
-
-fn copy_error(source: &SourceImage, error: io::Error) -> ImageError {
-    const ACTION: &str = "copying";
-    let path = source.path().to_owned();
-    match error.downcast::<Interrupted>() {
-        Ok(source) => ImageError::Interrupted {
-            action: ACTION,
-            path,
-            source,
-        },
-        Err(source) => ImageError::Io {
-            action: ACTION,
-            path,
-            source,
-        },
-    }
+/// Shares the blocks of a file, and leaves off what follows the disk in it.
+fn clone(window: &Window, to: &File, size: u64) -> io::Result<()> {
+    rustix::fs::ioctl_ficlone(to, window.place().0)?;
+    to.set_len(size)
 }
 
 #[cfg(test)]
@@ -109,6 +97,7 @@ mod tests {
     use std::os::unix::fs::{FileExt, MetadataExt};
 
     use super::*;
+    use crate::image::Input;
 
     const MIB: u64 = 1024 * 1024;
 
@@ -124,7 +113,7 @@ mod tests {
         file.write_all_at(b"data", 10 * MIB - 2).unwrap();
         file.write_all_at(&[5; 512], size - 512).unwrap();
 
-        let source = SourceImage::open(&path).unwrap();
+        let source = SourceImage::open(&Input::of(&path), dir.path(), Narrator::Silent).unwrap();
         let work = WorkDisk::copy_of(&source, dir.path(), Narrator::Silent).unwrap();
         assert_eq!(work.size(), size);
         let mut copy = vec![0; usize::try_from(size).unwrap()];
@@ -138,19 +127,5 @@ mod tests {
             metadata.blocks()
         );
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
-    }
-
-    #[test]
-    fn a_lack_of_space_is_told_before_the_copy() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("disk");
-        fs::write(&path, vec![1; 4 << 20]).unwrap();
-        let source = SourceImage::open(&path).unwrap();
-        // A file system that never has room.
-        let error = check_space(&source, Path::new("/proc")).unwrap_err();
-        assert!(
-            matches!(error, ImageError::NoSpace { available: 0, .. }),
-            "{error}"
-        );
     }
 }

@@ -1,9 +1,11 @@
 //! Reading numbers, text and sectors from a disk that may end anywhere.
 
 use std::fmt::Write as _;
+use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
+use std::os::unix::fs::FileExt;
 
-use crate::units::{ByteRange, Lba};
+use crate::units::{ByteRange, Lba, byte_len};
 
 /// A part of a disk. What lies outside of it, or behind the end of the disk, reads as nothing.
 #[derive(Debug)]
@@ -36,6 +38,46 @@ impl<'a, R: Read + Seek> Window<'a, R> {
         let mut bytes = Vec::new();
         self.disk.by_ref().take(left).read_to_end(&mut bytes)?;
         Ok(bytes)
+    }
+}
+
+/// The first bytes of a file, as if it had no others.
+#[derive(Debug)]
+pub(super) struct FirstBytes<'a> {
+    file: &'a File,
+    size: u64,
+    position: u64,
+}
+
+impl<'a> FirstBytes<'a> {
+    pub(super) fn of(file: &'a File, size: u64) -> Self {
+        Self {
+            file,
+            size,
+            position: 0,
+        }
+    }
+}
+
+impl Read for FirstBytes<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let left = self.size.saturating_sub(self.position);
+        let len = usize::try_from(left).map_or(buffer.len(), |left| left.min(buffer.len()));
+        let read = self.file.read_at(&mut buffer[..len], self.position)?;
+        self.position += byte_len(read);
+        Ok(read)
+    }
+}
+
+impl Seek for FirstBytes<'_> {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        let position = match to {
+            SeekFrom::Start(offset) => Some(offset),
+            SeekFrom::End(offset) => self.size.checked_add_signed(offset),
+            SeekFrom::Current(offset) => self.position.checked_add_signed(offset),
+        };
+        self.position = position.ok_or(io::ErrorKind::InvalidInput)?;
+        Ok(self.position)
     }
 }
 

@@ -16,6 +16,7 @@ mod gpt;
 mod mbr;
 mod superblock;
 
+use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 
 use schemars::JsonSchema;
@@ -28,7 +29,7 @@ pub use superblock::{Content, ContentKind, LinuxFs};
 pub(crate) use superblock::{SWAP_HEAD, is_hibernated};
 
 use crate::units::{ByteRange, Lba, SECTOR_SIZE};
-use bytes::{Window, sector};
+use bytes::{FirstBytes, Window, sector};
 
 /// The disk could not be read.
 #[derive(Debug, thiserror::Error)]
@@ -138,6 +139,15 @@ pub enum TypeCode {
 }
 
 impl Layout {
+    /// Reads what is on the disk that the first `size` bytes of a file are.
+    ///
+    /// # Errors
+    ///
+    /// As [`Layout::read`].
+    pub fn of_file(file: &File, size: u64) -> Result<Self, LayoutError> {
+        Self::read(&mut FirstBytes::of(file, size))
+    }
+
     /// Reads what is on `disk`.
     ///
     /// # Errors

@@ -6,7 +6,6 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use byoi_agent::report::Subject;
 use byoi_agent::rules::Rule;
 use byoi_agent::rules::access_ssh_key::{AccessSshKey, PublicKey, UserName};
 use byoi_agent::selection::Selection;
@@ -16,7 +15,7 @@ use crate::digest::file_sha256;
 use crate::disk::{Access, AttachedDisk};
 use crate::error::BuildError;
 use crate::guest::{MountedGuest, PrivateMounts};
-use crate::image::{BootableImage, SourceImage, WorkDisk};
+use crate::image::{Input, SourceImage, WorkDisk};
 use crate::layout::findings;
 use crate::output::Output;
 use crate::preflight;
@@ -45,7 +44,7 @@ pub struct BootOptions {
 #[derive(Debug)]
 pub struct BuildRequest {
     /// The disk; only ever read.
-    pub image: PathBuf,
+    pub input: Input,
     /// The QCOW2 to make.
     pub output: PathBuf,
     /// Where temporary files go.
@@ -78,24 +77,34 @@ pub fn build(request: &BuildRequest, narrator: Narrator) -> Result<BuildReport, 
     let private = PrivateMounts::enter()?;
     let mut stages = Stages::default();
 
-    let source = SourceImage::open(&request.image)?;
-    let output = Output::create(&request.output, &source)?;
     let scratch = Scratch::new(&request.workdir)?;
+    let opened = stages.time("open", || {
+        SourceImage::open(&request.input, &request.workdir, narrator)
+    });
+    let source = match super::or_refused(opened)? {
+        Ok(source) => source,
+        Err(report) => return Ok(report.finished(stages)),
+    };
+    let output = Output::create(&request.output, &source)?;
+    let mut report = BuildReport::new(super::subject(&source, None), None);
+    report.add_findings(source.findings());
+    if !report.is_ready() && !request.force {
+        return Ok(report.finished(stages));
+    }
     let sha256 = stages.time("digest", || source.sha256(narrator))?;
     let disk = stages.time("copy", || {
         WorkDisk::copy_of(&source, &request.workdir, narrator)
     })?;
     let disk = AttachedDisk::new(disk)?;
     let layout = disk.layout()?;
-    let subject = super::subject(&request.image, source.size(), Some(sha256));
-    let mut report = BuildReport::new(subject, Some(layout.clone()));
-    report.add_layout_findings(findings::findings(&layout));
+    report.report.subject = super::subject(&source, Some(sha256));
+    report.layout = Some(layout.clone());
+    report.add_findings(findings::findings(&layout));
 
     narrator.say("Preparing the guest");
     let mounted = MountedGuest::mount(disk, &layout, scratch.path(), &private, Access::ReadWrite);
     let Some(guest) = report.or_blocked(mounted)? else {
-        report.finish(stages);
-        return Ok(report);
+        return Ok(report.finished(stages));
     };
     let outcome = stages.time("guest", || {
         let access = request.ssh_key.clone().map(|key| {
@@ -134,8 +143,7 @@ pub fn build(request: &BuildRequest, narrator: Narrator) -> Result<BuildReport, 
     } else {
         guest.close()?;
     }
-    report.finish(stages);
-    Ok(report)
+    Ok(report.finished(stages))
 }
 
 /// Boots an image as it is, and judges the boot alone.
@@ -144,27 +152,24 @@ pub fn build(request: &BuildRequest, narrator: Narrator) -> Result<BuildReport, 
 ///
 /// It could not be booted. A guest that does not come up is a finding.
 pub fn boot_test(
-    image: &Path,
+    input: &Input,
     workdir: &Path,
     options: &BootOptions,
     narrator: Narrator,
 ) -> Result<BuildReport, BuildError> {
     preflight::require_tools(&[preflight::QEMU])?;
     let mut stages = Stages::default();
-    let bootable = BootableImage::open(image)?;
     let scratch = Scratch::new(workdir)?;
-    let mut report = BuildReport::new(
-        Subject::Image {
-            image: image.display().to_string(),
-            format: bootable.format().name(),
-            virtual_size: bootable.virtual_size(),
-            sha256: None,
-        },
-        None,
-    );
+    let source = match super::or_refused(SourceImage::open(input, workdir, narrator))? {
+        Ok(source) => source,
+        Err(report) => return Ok(report.finished(stages)),
+    };
+    let mut report = BuildReport::new(super::subject(&source, None), None);
+    report.add_findings(source.findings());
+    let bootable = stages.time("copy", || source.bootable(workdir, narrator))?;
     let outcome = stages.time("boot", || {
         prove(
-            image,
+            &bootable.path(),
             bootable.format(),
             scratch.path(),
             options,
@@ -173,8 +178,7 @@ pub fn boot_test(
         )
     })?;
     report.add_boot(outcome);
-    report.finish(stages);
-    Ok(report)
+    Ok(report.finished(stages))
 }
 
 fn prove(

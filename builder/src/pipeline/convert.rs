@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use crate::digest::file_sha256;
 use crate::error::BuildError;
-use crate::image::SourceImage;
+use crate::image::{Input, SourceImage};
 use crate::output::Output;
 use crate::progress::Narrator;
 use crate::qcow2::WriteOptions;
@@ -15,9 +15,11 @@ use crate::seal::SealedDisk;
 #[derive(Debug)]
 pub struct ConvertRequest {
     /// The disk; only ever read.
-    pub image: PathBuf,
+    pub input: Input,
     /// The QCOW2 to make.
     pub output: PathBuf,
+    /// Where temporary files go.
+    pub workdir: PathBuf,
     /// How it is written.
     pub write: WriteOptions,
 }
@@ -29,10 +31,11 @@ pub struct ConvertRequest {
 /// It could not be done; there is no OUT then, or the old one.
 pub fn convert(request: &ConvertRequest, narrator: Narrator) -> Result<BuildReport, BuildError> {
     let mut stages = Stages::default();
-    let source = SourceImage::open_any(&request.image)?;
+    let source = SourceImage::open_any(&request.input, &request.workdir, narrator)?;
     let output = Output::create(&request.output, &source)?;
-    let subject = super::subject(&request.image, source.size(), None);
-    let sealed = SealedDisk::unchanged(&source)?;
+    let subject = super::subject(&source, None);
+    let disk = stages.time("copy", || source.raw_disk(&request.workdir, narrator))?;
+    let sealed = SealedDisk::unchanged(disk);
     let summary = stages.time("write", || {
         super::write(&sealed, &output, &request.write, narrator)
     })?;
@@ -40,6 +43,5 @@ pub fn convert(request: &ConvertRequest, narrator: Narrator) -> Result<BuildRepo
     let sha256 = file_sha256(output.file()).map_err(BuildError::Digest)?;
     let mut report = BuildReport::unjudged(subject, None);
     report.output = Some(OutputReport::qcow2(output.publish()?, sha256, &summary));
-    report.finish(stages);
-    Ok(report)
+    Ok(report.finished(stages))
 }

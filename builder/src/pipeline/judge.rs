@@ -1,6 +1,6 @@
 //! `check` and `inspect`: what is on a disk and what is wrong with it, with nothing changed.
 //!
-//! The image itself is attached read-only, so no copy is made. A file system that was not unmounted
+//! A disk that lies in a file as it is is attached there, read-only, so no copy is made. A file system that was not unmounted
 //! cleanly is read without its journal, whose last entries are then not seen.
 
 use std::path::Path;
@@ -10,7 +10,7 @@ use byoi_agent::selection::Selection;
 use crate::disk::{Access, AttachedDisk};
 use crate::error::BuildError;
 use crate::guest::{MountedGuest, PrivateMounts};
-use crate::image::SourceImage;
+use crate::image::{Input, SourceImage};
 use crate::layout::{Layout, findings};
 use crate::preflight;
 use crate::prepare;
@@ -24,28 +24,33 @@ use crate::scratch::Scratch;
 ///
 /// It could not be read. What is wrong with it is a finding.
 pub fn check(
-    image: &Path,
+    input: &Input,
     workdir: &Path,
     selection: &Selection,
+    narrator: Narrator,
 ) -> Result<BuildReport, BuildError> {
     preflight::require_root()?;
     let private = PrivateMounts::enter()?;
     let mut stages = Stages::default();
-    let source = SourceImage::open(image)?;
     let scratch = Scratch::new(workdir)?;
-    let subject = super::subject(image, source.size(), None);
-    let disk = AttachedDisk::of_source(source)?;
+    let source = match super::or_refused(SourceImage::open(input, workdir, narrator))? {
+        Ok(source) => source,
+        Err(report) => return Ok(report.finished(stages)),
+    };
+    let disk = stages.time("copy", || source.raw_disk(workdir, narrator))?;
+    let disk = AttachedDisk::of_source(disk)?;
     let layout = disk.layout()?;
-    let mut report = BuildReport::new(subject, Some(layout.clone()));
-    report.add_layout_findings(findings::findings(&layout));
-    report.add_layout_findings(findings::unclean(&layout));
+    let mut report = BuildReport::new(super::subject(&source, None), Some(layout.clone()));
+    report.add_findings(source.findings());
+    report.add_findings(source.format_finding().into_iter().collect());
+    report.add_findings(findings::findings(&layout));
+    report.add_findings(findings::unclean(&layout));
     if let Some(guest) = report.or_blocked(mount(disk, &layout, &scratch, &private))? {
         let outcome = stages.time("guest", || prepare::check(&guest, &layout, selection))?;
         report.add_outcome(outcome);
         guest.close()?;
     }
-    report.finish(stages);
-    Ok(report)
+    Ok(report.finished(stages))
 }
 
 /// Tells what is on an image; judges nothing. Without root the guest is left out.
@@ -54,21 +59,21 @@ pub fn check(
 ///
 /// The image could not be read.
 pub fn inspect(
-    image: &Path,
+    input: &Input,
     workdir: &Path,
     narrator: Narrator,
 ) -> Result<BuildReport, BuildError> {
     let mut stages = Stages::default();
-    let source = SourceImage::open_any(image)?;
-    let subject = super::subject(image, source.size(), None);
-    let layout = source.layout()?;
-    let mut report = BuildReport::unjudged(subject, Some(layout.clone()));
+    let source = SourceImage::open_any(input, workdir, narrator)?;
+    let disk = stages.time("copy", || source.raw_disk(workdir, narrator))?;
+    let layout = disk.layout()?;
+    let mut report = BuildReport::unjudged(super::subject(&source, None), Some(layout.clone()));
     if let Err(error) = preflight::require_root() {
         narrator.say(&format!("the guest is left out: {error}"));
     } else {
         let private = PrivateMounts::enter()?;
         let scratch = Scratch::new(workdir)?;
-        let disk = AttachedDisk::of_source(source)?;
+        let disk = AttachedDisk::of_source(disk)?;
         match stages.time("guest", || mount(disk, &layout, &scratch, &private)) {
             Ok(guest) => {
                 report.add_guest(prepare::facts(&guest)?, guest.mounts().to_vec());
@@ -77,8 +82,7 @@ pub fn inspect(
             Err(error) => narrator.say(&format!("the guest is left out: {}", error.reason())),
         }
     }
-    report.finish(stages);
-    Ok(report)
+    Ok(report.finished(stages))
 }
 
 fn mount(

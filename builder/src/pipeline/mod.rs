@@ -10,8 +10,6 @@ mod build;
 mod convert;
 mod judge;
 
-use std::path::Path;
-
 use byoi_agent::report::Subject;
 
 pub use build::{BootOptions, BuildRequest, boot_test, build};
@@ -19,19 +17,42 @@ pub use convert::{ConvertRequest, convert};
 pub use judge::{check, inspect};
 
 use crate::error::BuildError;
+use crate::image::{ImageError, SourceImage, subject_of};
 use crate::output::Output;
 use crate::progress::Narrator;
 use crate::qcow2::{self, Summary, WriteOptions};
+use crate::report::BuildReport;
 use crate::seal::SealedDisk;
 use crate::sparsify::AllocationMap;
 
-/// A raw image as the subject of a report.
-fn subject(path: &Path, size: u64, sha256: Option<String>) -> Subject {
+/// An image as the subject of a report.
+fn subject(source: &SourceImage, sha256: Option<String>) -> Subject {
     Subject::Image {
-        image: path.display().to_string(),
-        format: "raw",
-        virtual_size: size,
+        image: source.path().display().to_string(),
+        format: source.format().name(),
+        containers: source.containers().to_vec(),
+        virtual_size: source.size(),
         sha256,
+    }
+}
+
+/// Passes an open image on. One that OCI could not take in any case is judged by that alone.
+fn or_refused(
+    opened: Result<SourceImage, ImageError>,
+) -> Result<Result<SourceImage, BuildReport>, ImageError> {
+    match opened {
+        Ok(source) => Ok(Ok(source)),
+        Err(ImageError::Refused {
+            path,
+            format,
+            refusal,
+        }) => {
+            let subject = subject_of(path.display().to_string(), format, &refusal);
+            let mut report = BuildReport::new(subject, None);
+            report.add_findings(vec![refusal.finding()]);
+            Ok(Err(report))
+        }
+        Err(error) => Err(error),
     }
 }
 
