@@ -337,8 +337,8 @@ fn what_shrinks_to_nothing_does_not_grow_without_bound() {
     ))
     .unwrap()
         & 0xff_ffff;
-    let entry: Vec<u8> = image[l2..l2 + 8].to_vec();
-    patch(&bench, &[(u64::try_from(l2).unwrap(), &entry.repeat(8192))]);
+    let entries = image[l2..l2 + 8].repeat(8192);
+    patch(&bench, &[(u64::try_from(l2).unwrap(), entries.as_slice())]);
     // It is what it says: 512 MiB. The room that it needs is known before.
     let source = bench.open(&Input::of(bench.path("p"))).unwrap();
     let file = tempfile::tempfile().unwrap();

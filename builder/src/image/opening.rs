@@ -22,6 +22,7 @@ use super::probe::{Format, Kind, PROBE_LEN};
 use super::source::{Content, Input, Layer, STANDARD_INPUT, SourceImage};
 use super::spool::Spool;
 use super::tar::{self, Member};
+use super::unpack::Compression;
 use super::window::Window;
 use crate::units::{SECTOR_SIZE, byte_len};
 
@@ -60,7 +61,7 @@ impl<'a> Opening<'a> {
                 spool,
                 files: Vec::new(),
                 standard_input: Some((Stamp::of(&metadata), digest)),
-                containers: compression.map(|it| it.name()).into_iter().collect(),
+                containers: compression.map(Compression::name).into_iter().collect(),
                 window,
                 private: true,
             });

@@ -16,6 +16,7 @@ use sha2::{Digest, Sha256};
 use super::copy::{Below, CHUNK, Sink};
 use super::error::ImageError;
 use super::findings::MAX_SIZE;
+use super::probe::{Kind, PROBE_LEN};
 use super::unpack::Compression;
 use super::window::Window;
 use crate::progress::{Narrator, Task};
@@ -69,11 +70,11 @@ impl Spool<'_> {
         };
         let mut head = Vec::new();
         (&mut input)
-            .take(byte_len(super::probe::PROBE_LEN))
+            .take(byte_len(PROBE_LEN))
             .read_to_end(&mut head)
             .map_err(failed)?;
-        let compression = match super::probe::Kind::of(&head, &[], 0) {
-            super::probe::Kind::Compressed(compression) => Some(compression),
+        let compression = match Kind::of(&head, &[], 0) {
+            Kind::Compressed(compression) => Some(compression),
             _ => None,
         };
         let mut whole = head.as_slice().chain(&mut input);

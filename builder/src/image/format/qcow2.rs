@@ -158,7 +158,7 @@ impl Qcow2 {
 
     fn l2(&self, first: u64, entry: u64, visit: &mut Visit<'_>) -> Result<(), Fault> {
         let at = entry & OFFSET;
-        if at % self.cluster_size() != 0 {
+        if !at.is_multiple_of(self.cluster_size()) {
             return Err(Fault::damaged(format!(
                 "a table lies amid a cluster, at {at}"
             )));
@@ -194,7 +194,7 @@ impl Qcow2 {
             return self.visit(index, self.compressed(entry)?, visit);
         }
         let at = entry & OFFSET;
-        if at % self.cluster_size() != 0 {
+        if !at.is_multiple_of(self.cluster_size()) {
             return Err(Fault::damaged(format!("a cluster lies askew, at {at}")));
         }
         if let Some(bitmap) = bitmap {
@@ -220,7 +220,7 @@ impl Qcow2 {
     ) -> Result<(), Fault> {
         let length = self.cluster_size() / SUBCLUSTERS;
         for subcluster in 0..SUBCLUSTERS {
-            let is_set = |bit| bitmap >> bit & 1 == 1;
+            let is_set = |bit| (bitmap >> bit) & 1 == 1;
             let content = match (is_set(subcluster), is_set(subcluster + SUBCLUSTERS)) {
                 (false, false) => continue,
                 (false, true) => Content::Zeros,
