@@ -197,7 +197,7 @@ const CASES: &[(&str, Patches, &str)] = &[
         &[((64 << 10) + 48, &[1; 16]), ((128 << 10) + 48, &[1; 16])],
         "both of its headers",
     ),
-    (VHDX, &[(0x20_0000, &[0; 8])], "no metadata table"),
+    (VHDX, &[(0x30_0000, &[0; 8])], "no metadata table"),
 ];
 
 const QCOW2: &str = "qemu-img create -q -f qcow2 p 4M; \

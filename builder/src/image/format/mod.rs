@@ -20,7 +20,7 @@ use super::disk_map::{DiskMap, Plain};
 use super::fault::Fault;
 use super::probe::Format;
 use super::window::Window;
-pub(super) use vmdk_descriptor::{FlatExtent, flat_extent};
+pub(super) use vmdk_descriptor::flat_extent;
 
 /// Reads the tables of a file of a known format that is whole by itself.
 ///

@@ -185,10 +185,7 @@ fn footer(window: &Window) -> Result<[u8; HEADER], Fault> {
 
 fn read_descriptor(window: &Window, (sector, sectors): (u64, u64)) -> Result<Descriptor, Fault> {
     if sector == 0 || sectors == 0 {
-        return Err(Fault::unsupported(
-            "is one extent of a VMDK of several files",
-            "export the disk as OVF, or join it with vmware-vdiskmanager -r DISK -t 0 NEW",
-        ));
+        return Err(vmdk_descriptor::part_of_several());
     }
     let at = in_bytes(sector)?;
     let len = usize::try_from(in_bytes(sectors)?)

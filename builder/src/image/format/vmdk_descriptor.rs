@@ -112,6 +112,8 @@ impl Descriptor {
         self.check_common()?;
         match self.create_type.as_str() {
             "monolithicSparse" | "streamOptimized" => {}
+            // Only the first of several files has it, or a file beside them.
+            "" => return Err(part_of_several()),
             other => return Err(unsupported(other)),
         }
         let [extent] = self.extents.as_slice() else {
@@ -194,6 +196,14 @@ pub(in super::super) fn flat_extent(window: &Window) -> Result<FlatExtent, Fault
 fn several(count: usize) -> Fault {
     Fault::unsupported(
         format!("has {count} extents, and only a VMDK with one is read"),
+        "export the disk as OVF, or join it with vmware-vdiskmanager -r DISK -t 0 NEW",
+    )
+}
+
+/// An extent without a descriptor of its own.
+pub(super) fn part_of_several() -> Fault {
+    Fault::unsupported(
+        "is one extent of a VMDK of several files",
         "export the disk as OVF, or join it with vmware-vdiskmanager -r DISK -t 0 NEW",
     )
 }
