@@ -1,7 +1,8 @@
 //! `check` and `inspect`: what is on a disk and what is wrong with it, with nothing changed.
 //!
-//! A disk that lies in a file as it is is attached there, read-only, so no copy is made. A file system that was not unmounted
-//! cleanly is read without its journal, whose last entries are then not seen.
+//! A disk whose bytes lie in a file as they are is attached there, read-only, so no copy is made;
+//! any other is written to the workdir first. A file system that was not unmounted cleanly is read
+//! without its journal, whose last entries are then not seen.
 
 use std::path::Path;
 
