@@ -12,6 +12,18 @@ scripts/setup.sh
 # Where setup.sh puts Rust if there was none.
 PATH=$PATH:${CARGO_HOME:-$HOME/.cargo}/bin
 
+# The disk that the end-to-end tests boot. Making it is mostly waiting, for packages and for one
+# process after the other, so it goes on beside the compiler.
+disk_log=$(mktemp)
+vm-fixtures/debian/build.sh bookworm target/vm-fixtures/test-bookworm.raw >"$disk_log" 2>&1 &
+disk_pid=$!
+clean_up() {
+    jobs -p | xargs --no-run-if-empty kill
+    wait
+    rm -f "$disk_log"
+}
+trap clean_up EXIT
+
 shellcheck --external-sources .ci/run scripts/*.sh vm-fixtures/*/*.sh
 cargo fmt --all --check
 cargo clippy --workspace --all-targets --quiet -- --deny warnings
@@ -20,13 +32,14 @@ if command -v cargo-deny > /dev/null; then
     cargo deny --offline check licenses bans sources
 fi
 
-# The disk that the end-to-end tests boot, made here so that its making is seen.
-vm-fixtures/debian/build.sh bookworm target/vm-fixtures/test-bookworm.raw
-
 # All targets at once, so that the programs and the tests share every dependency.
 cargo build --workspace --all-targets
+if ! wait "$disk_pid"; then
+    cat "$disk_log" >&2
+    exit 1
+fi
 if [[ ${1:-} == --matrix ]]; then
     shift
     set -- "$@" -- --include-ignored
 fi
-exec cargo test --workspace --no-fail-fast "$@"
+cargo test --workspace --no-fail-fast "$@"

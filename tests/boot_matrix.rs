@@ -4,19 +4,20 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
-use byoi_tests::{LIVED_IN, fixture_disk, program, run, text};
+use byoi_tests::{LIVED_IN, PATIENCE, fixture_disk, program, run, text};
 use tempfile::TempDir;
 
 fn untouched_fails_and_built_passes(suite: &str) {
     let disk = fixture_disk(suite);
     let builder = program("byoi-builder");
-    let untouched = run(&builder, &["boot-test", text(&disk), "--format", "json"]).expect(1);
+    let args = ["boot-test", text(&disk), "--format", "json"];
+    let untouched = run(&builder, &[args.as_slice(), &PATIENCE].concat()).expect(1);
     assert_eq!(untouched.json()["boot_proof"]["verdict"], "refuted");
 
     let dir = TempDir::with_prefix("byoi-test-").unwrap();
     let image = dir.path().join("disk.qcow2");
     let args = ["build", text(&disk), "-o", text(&image), "--format", "json"];
-    let built = run(&builder, &args).expect(0);
+    let built = run(&builder, &[args.as_slice(), &PATIENCE].concat()).expect(0);
     assert_eq!(built.json()["boot_proof"]["verdict"], "proved");
     let fixed = built.rules("fixed");
     for rule in LIVED_IN {

@@ -5,7 +5,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
-use byoi_tests::{program, run, stack_disk, text};
+use byoi_tests::{PATIENCE, program, run, stack_disk, text};
 use tempfile::TempDir;
 
 fn gets_its_lease(stack: &str) {
@@ -15,7 +15,7 @@ fn gets_its_lease(stack: &str) {
     let args = ["build", text(&disk), "-o", text(&image), "--format", "json"];
     let built = run(
         program("byoi-builder"),
-        &[&args[..], &["--timeout", "2400"]].concat(),
+        &[args.as_slice(), &PATIENCE].concat(),
     )
     .expect(0);
     let report = built.json();

@@ -72,7 +72,8 @@ impl Prison {
         let before = state();
         let said = Said::from(
             Command::new("prlimit")
-                .args(["--as=268435456", "timeout", "60"])
+                // Seconds of processor time, and of waiting for what never comes.
+                .args(["--as=268435456", "--cpu=60", "timeout", "600"])
                 .arg(program("byoi-agent"))
                 .args(["prepare", "--yes", "--format", "json", "--root"])
                 .arg(self.dir.path().join("guest"))

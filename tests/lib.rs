@@ -29,6 +29,9 @@ pub const LIVED_IN: [&str; 14] = [
     "net/udev",
 ];
 
+/// Without KVM, on a machine that does other work too, a boot may take long.
+pub const PATIENCE: [&str; 2] = ["--timeout", "2400"];
+
 /// What a program said.
 #[derive(Debug)]
 pub struct Said {

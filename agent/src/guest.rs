@@ -164,6 +164,20 @@ impl<'a> Guest<'a> {
         Ok(self.kind(&self.root.resolve(path)?)?.is_some())
     }
 
+    /// Whether one of these paths leads to something, links followed.
+    ///
+    /// # Errors
+    ///
+    /// The guest could not be read.
+    pub fn any_exists(&self, paths: &[&str]) -> Result<bool, Error> {
+        for path in paths {
+            if self.exists(&(*path).into())? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
     /// The entries of a directory, sorted by name, with their full paths; empty where there is no
     /// such directory.
     ///

@@ -75,8 +75,7 @@ const SCRIPT_DIRS: [&str; 2] = ["/etc/init.d", "/etc/rc.d/init.d"];
 ///
 /// The guest could not be read.
 pub fn has_init(guest: &Guest<'_>) -> Result<bool, Error> {
-    let mut packages = PACKAGE_DATABASES.iter();
-    if !packages.try_fold(false, |any, path| Ok(any || guest.exists(&(*path).into())?))? {
+    if !guest.any_exists(&PACKAGE_DATABASES)? {
         return Ok(false);
     }
     for init in INITS {

@@ -16,7 +16,7 @@ use nix::errno::Errno;
 use nix::fcntl::{OFlag, openat, renameat};
 use nix::sys::stat::{Mode, fchmod, mkdirat};
 use nix::unistd::{Gid, Uid, UnlinkatFlags, fchown, symlinkat, unlinkat};
-use rustix::fs::{IFlags, SeekFrom, ioctl_getflags};
+use rustix::fs::SeekFrom;
 use xattr::FileExt as _;
 
 use super::{FileKind, GuestPath, GuestRoot, LABEL};
@@ -210,13 +210,10 @@ impl GuestRootMut {
 
     /// Why a file cannot be opened for writing, although we are root.
     fn cannot_open(&self, path: &GuestPath, errno: Errno) -> Error {
-        let flags = self.root.open_file(path).ok().flatten().map(ioctl_getflags);
-        match flags {
-            Some(Ok(flags)) if flags.intersects(IFlags::IMMUTABLE | IFlags::APPEND) => {
-                Error::Immutable {
-                    path: path.to_string(),
-                }
-            }
+        match self.root.is_immutable(path) {
+            Ok(true) => Error::Immutable {
+                path: path.to_string(),
+            },
             _ => Error::io("opening", path)(errno.into()),
         }
     }

@@ -66,10 +66,10 @@ impl Rule for BootGrowRoot {
 }
 
 fn grows(guest: &Guest<'_>) -> Result<bool, Error> {
-    if any_exists(guest, &HOOKS)? {
+    if guest.any_exists(&HOOKS)? {
         return Ok(true);
     }
-    if any_exists(guest, &GROWPART)?
+    if guest.any_exists(&GROWPART)?
         && CloudInit::of(guest)? != CloudInit::Off
         && provision::has_module(guest, "growpart")?
     {
@@ -103,15 +103,6 @@ fn is_on_lvm(guest: &Guest<'_>) -> Result<bool, Error> {
             entry.target == "/" && by_group
         })
     }))
-}
-
-fn any_exists(guest: &Guest<'_>, paths: &[&str]) -> Result<bool, Error> {
-    for path in paths {
-        if guest.exists(&(*path).into())? {
-            return Ok(true);
-        }
-    }
-    Ok(false)
 }
 
 #[cfg(test)]

@@ -44,6 +44,11 @@ impl Fixture {
         Self::new(&[&[release], files].concat())
     }
 
+    /// A guest in which packages are installed, with these files.
+    pub fn packaged(files: &[(&str, &str)]) -> Self {
+        Self::new(&[&[("/var/lib/dpkg/status", "")], files].concat())
+    }
+
     fn host(&self, path: &str) -> std::path::PathBuf {
         self.dir.path().join(path.trim_start_matches('/'))
     }

@@ -155,7 +155,7 @@ mod tests {
             ),
             (vec![init, networkd], None),
         ] {
-            let found: Vec<Severity> = Fixture::new(&files)
+            let found: Vec<Severity> = Fixture::packaged(&files)
                 .severities(&NetDhcpClient)
                 .into_iter()
                 .map(|(_, severity)| severity)

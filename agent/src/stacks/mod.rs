@@ -53,20 +53,27 @@ pub trait Stack: Sync {
     /// The guest could not be read.
     fn has_profile(&self, guest: &Guest<'_>) -> Result<bool, Error>;
 
-    /// What is wrong, in the order of the files. A guest without the stack has nothing wrong.
-    ///
-    /// # Errors
-    ///
-    /// The guest could not be read.
-    fn check(&self, aspect: Aspect, guest: &Guest<'_>) -> Result<Vec<Defect>, Error>;
+    /// How it answers one aspect.
+    fn answer(&self, aspect: Aspect) -> Answer;
+}
 
-    /// Drafts what puts right all that [`Stack::check`] finds. Drafting twice changes nothing the
-    /// second time.
-    ///
-    /// # Errors
-    ///
-    /// The guest could not be read.
-    fn fix(&self, aspect: Aspect, guest: &mut Guest<'_>) -> Result<(), Error>;
+/// A stack's answer to one aspect. Both fail where the guest could not be read.
+#[derive(Debug, Clone, Copy)]
+pub struct Answer {
+    /// What is wrong, in the order of the files. A guest without the stack has nothing wrong.
+    check: fn(&Guest<'_>) -> Result<Vec<Defect>, Error>,
+    /// Drafts what puts right all that `check` finds. Drafting twice changes nothing the second
+    /// time.
+    fix: fn(&mut Guest<'_>) -> Result<(), Error>,
+}
+
+impl Answer {
+    fn new(
+        check: fn(&Guest<'_>) -> Result<Vec<Defect>, Error>,
+        fix: fn(&mut Guest<'_>) -> Result<(), Error>,
+    ) -> Self {
+        Self { check, fix }
+    }
 }
 
 /// Every stack, in the order in which they are asked.
@@ -88,7 +95,7 @@ pub static STACKS: [&dyn Stack; 7] = [
 pub fn check(aspect: Aspect, guest: &Guest<'_>) -> Result<Vec<Defect>, Error> {
     let mut defects = Vec::new();
     for stack in STACKS {
-        defects.extend(stack.check(aspect, guest)?);
+        defects.extend((stack.answer(aspect).check)(guest)?);
     }
     defects.extend(other::check(aspect, guest)?);
     Ok(defects)
@@ -101,7 +108,7 @@ pub fn check(aspect: Aspect, guest: &Guest<'_>) -> Result<Vec<Defect>, Error> {
 /// The guest could not be read.
 pub fn fix(aspect: Aspect, guest: &mut Guest<'_>) -> Result<(), Error> {
     for stack in STACKS {
-        stack.fix(aspect, guest)?;
+        (stack.answer(aspect).fix)(guest)?;
     }
     other::fix(aspect, guest)
 }

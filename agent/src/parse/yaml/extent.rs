@@ -156,17 +156,35 @@ impl Extents<'_> {
 
     fn flow_end(&self, entry: Entry) -> usize {
         let (key, value) = self.yaml.entry(entry);
-        let end = self.last_byte(value);
-        if end > 0 {
-            return end;
+        match self.last_byte(value) {
+            0 => self.colon_end(key),
+            end => end,
         }
+    }
+
+    /// Where a key ends, its colon among it.
+    fn colon_end(&self, key: NodeId) -> usize {
         let end = self.yaml.node(key).end;
         let rest = &self.text[end..];
         let blank = rest.len() - rest.trim_start().len();
-        if key != value && rest[blank..].starts_with(':') {
+        if rest[blank..].starts_with(':') {
             end + blank + 1
         } else {
             end
+        }
+    }
+
+    /// Where a node ends: behind the colon of a last key without a value.
+    pub fn end(&self, id: NodeId) -> usize {
+        let node = self.yaml.node(id);
+        match &node.value {
+            Value::Mapping(pairs) if !node.flow => pairs.last().map_or(node.end, |(key, value)| {
+                self.end(*value).max(self.colon_end(*key))
+            }),
+            Value::Sequence(items) if !node.flow => {
+                items.last().map_or(node.end, |item| self.end(*item))
+            }
+            _ => node.end,
         }
     }
 

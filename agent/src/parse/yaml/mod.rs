@@ -47,6 +47,14 @@ impl Yaml {
     ///
     /// It is not YAML.
     pub fn parse(text: &str) -> Result<Self, Broken> {
+        match Self::read(text) {
+            // libyaml takes a tab behind a colon.
+            Err(_) if text.contains(":\t") => Self::read(&text.replace(":\t", ": ")),
+            read => read,
+        }
+    }
+
+    fn read(text: &str) -> Result<Self, Broken> {
         let skipped = if text.starts_with('\u{feff}') { 3 } else { 0 };
         let body = &text[skipped..];
         refuse_controls(body)?;
@@ -189,25 +197,21 @@ impl<'a> Builder<'a> {
         let Some(open) = self.open.pop() else {
             return;
         };
-        let bracket = if open.mapping { '}' } else { ']' };
-        let flow = self.text[range.start..].starts_with(bracket)
-            && self.opens(open.id, if open.mapping { '{' } else { '[' });
+        let closing = self
+            .opens(open.id, if open.mapping { '{' } else { '[' })
+            .then(|| self.closing(range.start) + self.shift + 1);
         let last = open.children.last().map(|last| self.yaml.nodes[*last].end);
-        if flow {
+        if let Some(end) = closing {
             let start = self.yaml.nodes[open.id].header.start;
             let brackets = &mut self.yaml.brackets;
             while brackets.last().is_some_and(|inner| inner.start > start) {
                 brackets.pop();
             }
-            brackets.push(start..range.start + self.shift + 1);
+            brackets.push(start..end);
         }
         let node = &mut self.yaml.nodes[open.id];
-        node.flow = flow;
-        node.end = if flow {
-            range.start + self.shift + 1
-        } else {
-            last.unwrap_or(node.header.end)
-        };
+        node.flow = closing.is_some();
+        node.end = closing.or(last).unwrap_or(node.header.end);
         match &mut node.value {
             Value::Mapping(pairs) => {
                 *pairs = open
@@ -219,6 +223,20 @@ impl<'a> Builder<'a> {
             Value::Sequence(items) => *items = open.children,
             _ => {}
         }
+    }
+
+    /// Where the bracket is that closes a collection: the parser has its end at a comma before it,
+    /// if there is one.
+    fn closing(&self, mut at: usize) -> usize {
+        while let Some(c) = self.text[at..].chars().next() {
+            match c {
+                '#' => at += self.text[at..].find('\n').unwrap_or(self.text.len() - at),
+                ',' => at += 1,
+                c if c.is_whitespace() => at += c.len_utf8(),
+                _ => break,
+            }
+        }
+        at
     }
 
     /// Whether a collection begins with a bracket: `[a: b]` is a mapping without one.

@@ -146,7 +146,8 @@ impl<'a> Removal<'a> {
             edits.push(Edit::replace(behind..behind, format!(" {brackets}")));
             ranges.push(lines);
         } else {
-            edits.push(Edit::replace(node.header.start..node.end, brackets));
+            let end = self.extents.end(id);
+            edits.push(Edit::replace(node.header.start..end, brackets));
         }
     }
 
@@ -224,7 +225,7 @@ mod tests {
             // In brackets.
             ("{x: 1, b: 2}", "{b: 2}"),
             ("{a: 1, x: 2}", "{a: 1}"),
-            ("{a: 1, x: 2, xx, b: [x, 3, x], x: }", "{a: 1, b: [3]}"),
+            ("{a: 1, x: 2, xx, b: [x, 3, x], x: }", "{a: 1, b: [3] }"),
             ("{a: 1, x: , b}", "{a: 1, b}"),
             (
                 "{\n  a: 1, # a\n  x: 2, # x\n}",

@@ -195,7 +195,7 @@ mod tests {
                 Some("this file keeps the SSH server from being started"),
             ),
         ] {
-            let found: Vec<String> = Fixture::new(&files)
+            let found: Vec<String> = Fixture::packaged(&files)
                 .check(&AccessSshd)
                 .into_iter()
                 .map(|defect| defect.message)
@@ -208,7 +208,7 @@ mod tests {
     fn it_is_enabled_by_the_name_of_the_family() {
         for unit in ["ssh.service", "sshd.service"] {
             let file = format!("/usr/lib/systemd/system/{unit}");
-            let fixture = Fixture::new(&[
+            let fixture = Fixture::packaged(&[
                 SYSTEMD,
                 SSHD,
                 OTHER,
@@ -223,7 +223,7 @@ mod tests {
 
     #[test]
     fn a_script_is_enabled_where_there_is_no_systemd() {
-        let fixture = Fixture::new(&[
+        let fixture = Fixture::packaged(&[
             INIT,
             SSHD,
             ("/etc/init.d/sshd", "# chkconfig: 2345 55 25\n"),
@@ -236,7 +236,7 @@ mod tests {
     #[test]
     fn what_is_masked_stays_so() {
         let mask = ("/etc/systemd/system/ssh.service", "-> /dev/null");
-        let fixture = Fixture::new(&[SYSTEMD, SSHD, OTHER, mask]);
+        let fixture = Fixture::packaged(&[SYSTEMD, SSHD, OTHER, mask]);
         fixture.fix_once(&[&AccessSshd]);
         assert!(!fixture.has(&format!("{WANTS}/ssh.service")));
         assert_eq!(fixture.check(&AccessSshd).len(), 1);

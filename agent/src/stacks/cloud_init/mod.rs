@@ -15,7 +15,7 @@ mod network;
 pub mod seed;
 mod service;
 
-use super::{Aspect, Stack, in_charge};
+use super::{Answer, Aspect, Stack, in_charge};
 use crate::error::Error;
 use crate::facts::NetworkStack;
 use crate::finding::{Defect, Severity};
@@ -36,26 +36,42 @@ impl Stack for CloudInit {
             && !network::is_disabled(guest)?)
     }
 
-    fn check(&self, aspect: Aspect, guest: &Guest<'_>) -> Result<Vec<Defect>, Error> {
+    fn answer(&self, aspect: Aspect) -> Answer {
         match aspect {
-            Aspect::Mac | Aspect::Address | Aspect::Name => network::check(aspect, guest),
-            Aspect::Dhcp if is_in_charge(guest)? => {
-                let obstacles = datasource::check(guest)?.into_iter();
-                Ok(obstacles
-                    .map(|defect| defect.severity(Severity::Blocker))
-                    .collect())
-            }
-            Aspect::Dhcp | Aspect::DhcpIdentity => Ok(Vec::new()),
+            Aspect::Mac => Answer::new(
+                |guest| network::check(Aspect::Mac, guest),
+                |guest| network::fix(Aspect::Mac, guest),
+            ),
+            Aspect::Address => Answer::new(
+                |guest| network::check(Aspect::Address, guest),
+                |guest| network::fix(Aspect::Address, guest),
+            ),
+            Aspect::Name => Answer::new(
+                |guest| network::check(Aspect::Name, guest),
+                |guest| network::fix(Aspect::Name, guest),
+            ),
+            Aspect::Dhcp => Answer::new(check_datasource, fix_datasource),
+            Aspect::DhcpIdentity => Answer::new(|_| Ok(Vec::new()), |_| Ok(())),
         }
     }
+}
 
-    fn fix(&self, aspect: Aspect, guest: &mut Guest<'_>) -> Result<(), Error> {
-        match aspect {
-            Aspect::Mac | Aspect::Address | Aspect::Name => network::fix(aspect, guest),
-            Aspect::Dhcp if is_in_charge(guest)? => datasource::fix(guest),
-            Aspect::Dhcp | Aspect::DhcpIdentity => Ok(()),
-        }
+/// What keeps cloud-init from rendering the network on OCI, if that is left to it.
+fn check_datasource(guest: &Guest<'_>) -> Result<Vec<Defect>, Error> {
+    if !is_in_charge(guest)? {
+        return Ok(Vec::new());
     }
+    let obstacles = datasource::check(guest)?.into_iter();
+    Ok(obstacles
+        .map(|defect| defect.severity(Severity::Blocker))
+        .collect())
+}
+
+fn fix_datasource(guest: &mut Guest<'_>) -> Result<(), Error> {
+    if is_in_charge(guest)? {
+        datasource::fix(guest)?;
+    }
+    Ok(())
 }
 
 fn is_in_charge(guest: &Guest<'_>) -> Result<bool, Error> {

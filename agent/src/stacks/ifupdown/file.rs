@@ -57,9 +57,13 @@ impl File {
 /// Every file, each once, in the order in which they are first named.
 pub fn read_all(guest: &Guest<'_>) -> Result<Vec<File>, Error> {
     let mut files = Vec::new();
+    let mut named = BTreeSet::new();
     let mut seen = BTreeSet::new();
     let mut pending = vec![GuestPath::from(INTERFACES)];
     while let Some(path) = pending.pop() {
+        if !named.insert(path.clone()) {
+            continue;
+        }
         interrupt::check().map_err(Error::Interrupted)?;
         let resolved = guest.root().resolve(&path)?;
         if !seen.insert(resolved.clone()) || seen.len() > MAX_FILES {

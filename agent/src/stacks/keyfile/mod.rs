@@ -18,10 +18,9 @@ mod profile;
 mod spec;
 
 use super::device::Device;
-use super::{Aspect, Stack};
+use super::{Answer, Aspect, Stack};
 use crate::error::Error;
 use crate::facts::NetworkStack;
-use crate::finding::Defect;
 use crate::guest::Guest;
 
 use config::Config;
@@ -43,23 +42,13 @@ impl Stack for Keyfile {
             .any(|profile| profile.device.is_replaced() || profile.device == Device::Any))
     }
 
-    fn check(&self, aspect: Aspect, guest: &Guest<'_>) -> Result<Vec<Defect>, Error> {
+    fn answer(&self, aspect: Aspect) -> Answer {
         match aspect {
-            Aspect::Mac => mac::check(guest),
-            Aspect::Address => address::check(guest),
-            Aspect::Name => name::check(guest),
-            Aspect::Dhcp => dhcp::check(guest),
-            Aspect::DhcpIdentity => dhcp_identity::check(guest),
-        }
-    }
-
-    fn fix(&self, aspect: Aspect, guest: &mut Guest<'_>) -> Result<(), Error> {
-        match aspect {
-            Aspect::Mac => mac::fix(guest),
-            Aspect::Address => address::fix(guest),
-            Aspect::Name => name::fix(guest),
-            Aspect::Dhcp => dhcp::fix(guest),
-            Aspect::DhcpIdentity => dhcp_identity::fix(guest),
+            Aspect::Mac => Answer::new(mac::check, mac::fix),
+            Aspect::Address => Answer::new(address::check, address::fix),
+            Aspect::Name => Answer::new(name::check, name::fix),
+            Aspect::Dhcp => Answer::new(dhcp::check, dhcp::fix),
+            Aspect::DhcpIdentity => Answer::new(dhcp_identity::check, dhcp_identity::fix),
         }
     }
 }

@@ -87,10 +87,10 @@ fn definitions_of_nics_go_and_the_rest_stays() {
              # bond\n  bonds:\n    bond0:\n      interfaces: [ens3, ens4]\n      parameters: {primary: ens3}\n  \
              vlans:\n    servers: {id: 7, link: bond0, addresses: [192.0.2.7/24]}\n  bridges:\n    \
              # with a port\n    br0:\n      interfaces: [servers]\n\n    # without\n    br1:\n      addresses: [10.9.0.1/24] # lab\n  \
-             vrfs:\n    mgmt: {table: 9, interfaces: [br0]}\n  dummy-devices: {dummy0: {addresses: [10.0.0.1/32]}}\n",
+             vrfs:\n    mgmt: {table: 9, interfaces: [br0]}\n  tunnels: {sit1: {mode: sit, local: 10.0.0.1, remote: 10.0.0.2}}\n",
             Some(
                 "network:\n  version: 2\n  bridges:\n\n    # without\n    br1:\n      addresses: [10.9.0.1/24] # lab\n  \
-                 dummy-devices: {dummy0: {addresses: [10.0.0.1/32]}}\n",
+                 tunnels: {sit1: {mode: sit, local: 10.0.0.1, remote: 10.0.0.2}}\n",
             ),
         ),
         // In brackets.
@@ -110,10 +110,10 @@ fn definitions_of_nics_go_and_the_rest_stays() {
         ),
         (
             "network:\n  bridges:\n    br0:\n      macaddress: 525400123456\n      dhcp4: no\n    br1: {macaddress: 52:54:00:12:34:56}\n  \
-             ethernets:\n    lo:\n      match: {name: lo}\n      macaddress: permanent\n",
+             ethernets:\n    lo:\n      match: {name: lo}\n",
             Some(
                 "network:\n  bridges:\n    br0:\n      dhcp4: no\n    br1: {}\n  \
-                 ethernets:\n    lo:\n      match: {name: lo}\n      macaddress: permanent\n",
+                 ethernets:\n    lo:\n      match: {name: lo}\n",
             ),
         ),
         // What a definition that stays takes from one that goes.
@@ -347,7 +347,7 @@ fn hidden_files_and_clashing_names() {
             "/etc/netplan/old.yaml.bak",
             "macaddress: 52:54:00:12:34:56\n",
         ),
-        ("/etc/netplan/60-link.yaml", "-> /srv/nic.yaml"),
+        ("/etc/netplan/60-link.yaml", "-> ../../srv/nic.yaml"),
         (
             "/srv/nic.yaml",
             "# 52:54:00:12:34:56\nnetwork:\n  version: 2\n  ethernets: {ens5: {}}\n  tunnels: {} # 52:54:00:12:34:56\n",

@@ -483,6 +483,7 @@ fn nobody_waits_for_the_old_nic() {
             &instance("wg0"),
             "-> /lib/systemd/system/systemd-networkd-wait-online@.service",
         ),
+        ("20-any.network", "[Match]\nName=e*\n[Network]\nDHCP=yes\n"),
         (
             DROP_IN,
             "[Service]\nExecStart=\nExecStart=/lib/systemd/systemd-networkd-wait-online -i ens192:routable --interface=eth0 -i wg0 --timeout=30\n",

@@ -21,10 +21,9 @@ mod route;
 mod tests;
 
 use super::device::{Device, Devices};
-use super::{Aspect, Stack, in_charge};
+use super::{Answer, Aspect, Stack, in_charge};
 use crate::error::Error;
 use crate::facts::NetworkStack;
-use crate::finding::Defect;
 use crate::guest::Guest;
 use crate::parse::edit::{self, Edit};
 use crate::parse::xml::{self, Element};
@@ -53,23 +52,13 @@ impl Stack for Wicked {
         Ok(profile || config.native_nics().next().is_some())
     }
 
-    fn check(&self, aspect: Aspect, guest: &Guest<'_>) -> Result<Vec<Defect>, Error> {
+    fn answer(&self, aspect: Aspect) -> Answer {
         match aspect {
-            Aspect::Mac => mac::check(guest),
-            Aspect::Address => address::check(guest),
-            Aspect::Name => name::check(guest),
-            Aspect::Dhcp => dhcp::check(guest),
-            Aspect::DhcpIdentity => dhcp_identity::check(guest),
-        }
-    }
-
-    fn fix(&self, aspect: Aspect, guest: &mut Guest<'_>) -> Result<(), Error> {
-        match aspect {
-            Aspect::Mac => mac::fix(guest),
-            Aspect::Address => address::fix(guest),
-            Aspect::Name => name::fix(guest),
-            Aspect::Dhcp => dhcp::fix(guest),
-            Aspect::DhcpIdentity => dhcp_identity::fix(guest),
+            Aspect::Mac => Answer::new(mac::check, mac::fix),
+            Aspect::Address => Answer::new(address::check, address::fix),
+            Aspect::Name => Answer::new(name::check, name::fix),
+            Aspect::Dhcp => Answer::new(dhcp::check, dhcp::fix),
+            Aspect::DhcpIdentity => Answer::new(dhcp_identity::check, dhcp_identity::fix),
         }
     }
 }
