@@ -69,6 +69,8 @@ pub fn inspect(
         let private = PrivateMounts::enter()?;
         let scratch = Scratch::new(workdir)?;
         let disk = AttachedDisk::of_source(source)?;
+        let layout = disk.layout()?;
+        report.layout = Some(layout.clone());
         match stages.time("guest", || mount(disk, &layout, &scratch, &private)) {
             Ok(guest) => {
                 report.add_guest(prepare::facts(&guest)?, guest.mounts().to_vec());
