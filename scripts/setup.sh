@@ -13,7 +13,7 @@ packages=(
     # building: the C toolchain, bindgen's libclang
     gcc libc6-dev libclang-dev ca-certificates curl git
     # disks, file systems, archives
-    e2fsprogs xfsprogs btrfs-progs lvm2 fdisk util-linux cpio zstd xz-utils
+    e2fsprogs xfsprogs btrfs-progs lvm2 dmsetup fdisk util-linux cpio zstd xz-utils
     # what the tests compare with: other tables, file systems, boot code, packers
     patch parted gdisk dosfstools ntfs-3g exfatprogs cryptsetup-bin mdadm
     syslinux-common grub-legacy bzip2 lz4

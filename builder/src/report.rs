@@ -15,7 +15,7 @@ use serde::Serialize;
 
 use crate::boot::BootOutcome;
 use crate::guest::{GuestError, GuestMount, MountedGuest, Trimmed};
-use crate::layout::Layout;
+use crate::layout::{Layout, findings};
 use crate::qcow2::Summary;
 
 /// The rule that a boot test judges by.
@@ -128,9 +128,14 @@ impl BuildReport {
     ///
     /// There is no guest, and no blocker so far.
     pub fn or_blocked(
-        &self,
+        &mut self,
         mounted: Result<MountedGuest, GuestError>,
     ) -> Result<Option<MountedGuest>, GuestError> {
+        if let (Err(GuestError::NoRoot { .. }), Some(layout)) = (&mounted, &self.layout) {
+            // What holds the root may be on a disk that was not exported.
+            let found = findings::partial_volumes(layout);
+            self.add_layout_findings(found);
+        }
         match mounted {
             Err(error) if self.is_ready() => Err(error),
             mounted => Ok(mounted.ok()),
@@ -198,11 +203,11 @@ impl BuildReport {
             write!(text, "\n{layout}")?;
         }
         for mount in &self.mounts {
-            write!(
-                text,
-                "mount       {} from partition {}",
-                mount.point, mount.partition
-            )?;
+            write!(text, "mount       {} from ", mount.point)?;
+            match &mount.logical_volume {
+                Some(name) => write!(text, "logical volume {name}")?,
+                None => write!(text, "partition {}", mount.partition)?,
+            }
             match &mount.skipped {
                 Some(reason) => writeln!(text, ", left out: {reason}")?,
                 None => writeln!(text)?,

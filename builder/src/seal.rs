@@ -10,7 +10,8 @@ use byoi_agent::cmd::{Cmd, CmdError};
 
 use crate::disk::{Access, AttachedDisk, DiskError};
 use crate::image::RawDisk;
-use crate::layout::{Layout, LinuxFs, Partition};
+use crate::layout::{Layout, LinuxFs, Part, PartId};
+use crate::lvm::Backing;
 
 /// Why a disk cannot be sealed.
 #[derive(Debug, thiserror::Error)]
@@ -22,10 +23,10 @@ pub enum SealError {
         source: DiskError,
     },
     /// A file system is damaged, or its checker is missing.
-    #[error("checking the file system on partition {partition}")]
+    #[error("checking the file system on {part}")]
     Check {
-        /// The number of the partition.
-        partition: u32,
+        /// Which part of the disk.
+        part: PartId,
         /// What the checker said.
         source: CmdError,
     },
@@ -70,9 +71,9 @@ impl AttachedDisk {
     ///
     /// [`SealError`]: a file system is damaged, a checker is missing, or a write failed late.
     pub fn seal(self, layout: &Layout) -> Result<SealedDisk, SealError> {
-        for partition in &layout.partitions {
-            if let Some(fs) = partition.content.kind.linux_fs() {
-                check(&self, partition, fs)?;
+        for part in layout.parts() {
+            if let (Some(fs), Some(backing)) = (part.content().kind.linux_fs(), part.backing()) {
+                check(&self, part, &backing, fs)?;
             }
         }
         self.file()
@@ -83,7 +84,12 @@ impl AttachedDisk {
     }
 }
 
-fn check(disk: &AttachedDisk, partition: &Partition, fs: LinuxFs) -> Result<(), SealError> {
+fn check(
+    disk: &AttachedDisk,
+    part: Part<'_>,
+    backing: &Backing,
+    fs: LinuxFs,
+) -> Result<(), SealError> {
     let (access, checker) = match fs {
         // 1 means that errors were corrected.
         LinuxFs::Ext => (
@@ -97,14 +103,14 @@ fn check(disk: &AttachedDisk, partition: &Partition, fs: LinuxFs) -> Result<(), 
         ),
     };
     let device = disk
-        .attach(partition.range, access)
+        .attach_backing(backing, access)
         .map_err(|source| SealError::Disk { source })?;
     let result = checker.arg(device.path()).run();
     device
         .detach()
         .map_err(|source| SealError::Disk { source })?;
     result.map_err(|source| SealError::Check {
-        partition: partition.number,
+        part: part.id(),
         source,
     })?;
     Ok(())

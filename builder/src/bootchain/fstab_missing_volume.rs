@@ -5,14 +5,13 @@ use std::sync::Arc;
 use byoi_agent::error::Error;
 use byoi_agent::finding::{Defect, Severity};
 use byoi_agent::guest::Guest;
-use byoi_agent::parse::fstab::Entry;
-use byoi_agent::rules::iscsi_mount::needs_iscsi;
 use byoi_agent::rules::{DOC_FSTAB, Rule, RuleMeta};
 
-use super::table::{self, FSTAB, Row};
+use super::table::{self, FSTAB};
 use crate::volumes::{Resolution, Volumes};
 
-/// The rule. What iSCSI attached is left to `iscsi/mount`.
+/// The rule. What iSCSI attached is left to `iscsi/mount`, what the guest does not run without to
+/// `disk/missing-volume`.
 #[derive(Debug)]
 pub struct FstabMissingVolume {
     volumes: Arc<Volumes>,
@@ -22,26 +21,6 @@ impl FstabMissingVolume {
     /// The rule for a disk with these volumes.
     pub fn new(volumes: Arc<Volumes>) -> Self {
         Self { volumes }
-    }
-
-    /// The rows that hold the boot up, or may do so.
-    fn rows(&self, guest: &Guest<'_>) -> Result<Vec<Row<'_>>, Error> {
-        let mut rows = table::rows(guest, &self.volumes)?;
-        let table: Vec<Entry> = rows.iter().map(|row| row.entry.clone()).collect();
-        let missing: Vec<Entry> = rows
-            .iter()
-            .filter(|row| row.resolution == Resolution::Elsewhere)
-            .map(|row| row.entry.clone())
-            .collect();
-        for row in &mut rows {
-            if missing.iter().any(|volume| row.entry.is_bound_from(volume)) {
-                row.resolution = Resolution::Elsewhere;
-            }
-        }
-        Ok(rows
-            .into_iter()
-            .filter(|row| row.holds_boot_up() && !needs_iscsi(&row.entry, &table))
-            .collect())
     }
 }
 
@@ -59,7 +38,7 @@ impl Rule for FstabMissingVolume {
 
     fn check(&self, guest: &Guest<'_>) -> Result<Vec<Defect>, Error> {
         let mut defects = Vec::new();
-        for row in self.rows(guest)? {
+        for row in table::waited_for(guest, &self.volumes)? {
             let entry = &row.entry;
             let defect = |message: &str, hint: &str| {
                 Defect::in_file(&FSTAB.into(), format!("{} {message}", entry.target))
@@ -68,10 +47,8 @@ impl Rule for FstabMissingVolume {
                     .hint(hint)
             };
             defects.push(match row.resolution {
-                Resolution::Elsewhere if entry.is_essential() => defect(
-                    "is on a volume that is not on this disk, and the guest does not run without it",
-                    "move the file system to this disk, or name the one that is on it",
-                ),
+                // What the guest does not run without is left to `disk/missing-volume`.
+                Resolution::Elsewhere if entry.is_essential() => continue,
                 Resolution::Elsewhere => defect(
                     "is on a volume that is not on this disk",
                     "add the option nofail, or remove the entry",
@@ -88,8 +65,7 @@ impl Rule for FstabMissingVolume {
     }
 
     fn fix(&self, guest: &mut Guest<'_>) -> Result<(), Error> {
-        let lines: Vec<usize> = self
-            .rows(guest)?
+        let lines: Vec<usize> = table::waited_for(guest, &self.volumes)?
             .iter()
             .filter(|row| row.resolution == Resolution::Elsewhere && !row.entry.is_essential())
             .map(|row| row.entry.line)
@@ -137,15 +113,12 @@ mod tests {
             .collect();
         assert_eq!(
             lines,
-            [3, 4, 5, 6, 9, 13].map(|line| format!("/etc/fstab:{line}"))
+            [3, 4, 5, 9, 13].map(|line| format!("/etc/fstab:{line}"))
         );
         let (drafts, left) = fixture.fixed(&rule());
         assert_eq!(
             left,
-            [
-                "/etc/fstab:6 UUID=dead /var ext4 defaults 0 2",
-                "/etc/fstab:9 /dev/mapper/vg-home /home ext4 defaults 0 2",
-            ]
+            ["/etc/fstab:9 /dev/mapper/vg-home /home ext4 defaults 0 2"]
         );
         let after = &drafts[FSTAB];
         for line in [

@@ -4,6 +4,7 @@ use byoi_agent::error::Error;
 use byoi_agent::guest::Guest;
 use byoi_agent::parse::edit::{self, Edit};
 use byoi_agent::parse::fstab::{self, Entry};
+use byoi_agent::rules::iscsi_mount::needs_iscsi;
 
 use super::own_disk::own_disk;
 use crate::volumes::{DeviceName, Resolution, Volume, Volumes};
@@ -57,6 +58,35 @@ pub(super) fn rows<'a>(guest: &Guest<'_>, volumes: &'a Volumes) -> Result<Vec<Ro
         row.resolution = corrected(row, &taken);
     }
     Ok(rows)
+}
+
+/// The entries that hold the boot up, or may do so, but for those that iSCSI attaches. A volume of
+/// which a part is elsewhere is not here, and neither is what is bound from one that is not.
+pub(super) fn waited_for<'a>(
+    guest: &Guest<'_>,
+    volumes: &'a Volumes,
+) -> Result<Vec<Row<'a>>, Error> {
+    let mut rows = rows(guest, volumes)?;
+    let table: Vec<Entry> = rows.iter().map(|row| row.entry.clone()).collect();
+    for row in &mut rows {
+        if matches!(row.resolution, Resolution::Here(volume) if volume.partial) {
+            row.resolution = Resolution::Elsewhere;
+        }
+    }
+    let missing: Vec<Entry> = rows
+        .iter()
+        .filter(|row| row.resolution == Resolution::Elsewhere)
+        .map(|row| row.entry.clone())
+        .collect();
+    for row in &mut rows {
+        if missing.iter().any(|volume| row.entry.is_bound_from(volume)) {
+            row.resolution = Resolution::Elsewhere;
+        }
+    }
+    Ok(rows
+        .into_iter()
+        .filter(|row| row.holds_boot_up() && !needs_iscsi(&row.entry, &table))
+        .collect())
 }
 
 /// A device name is believed only as far as the rest of the table allows it: a volume that another

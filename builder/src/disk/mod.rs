@@ -1,12 +1,15 @@
 //! The working disk with its partitions within reach of the kernel.
 //!
 //! A partition becomes a block device as a loop device over a byte range of the working disk, so
-//! that neither partition nodes nor the device mapper are needed. Every loop device clears itself
+//! that neither partition nodes nor the device mapper are needed; only a logical volume in several
+//! pieces is put together by the latter. Every loop device clears itself
 //! when its last user goes (`LO_FLAGS_AUTOCLEAR`): after an error, a panic or SIGKILL none is left.
 //!
 //! A loop device keeps the disk alive, and the disk is only given back, to be sealed, when
 //! it was the last to hold it: a disk that something still writes to cannot be sealed.
 
+mod device;
+mod device_mapper;
 mod ioctl;
 mod loop_device;
 
@@ -17,11 +20,14 @@ use std::sync::Arc;
 
 use loopdev::LoopControl;
 
+pub use device::Device;
+pub use device_mapper::{MappedDevice, MapperError};
 pub(crate) use ioctl::{ext4_checkpoint, fitrim};
 pub use loop_device::{Access, LoopDevice};
 
 use crate::image::{RawDisk, WorkDisk};
 use crate::layout::{Layout, LayoutError};
+use crate::lvm::Backing;
 use crate::units::ByteRange;
 
 /// Why a part of the disk did not become a block device, or does not cease to be one.
@@ -62,6 +68,12 @@ pub enum DiskError {
     Busy {
         /// The loop device.
         device: PathBuf,
+    },
+    /// The device mapper does not put a volume together, or does not let go of it.
+    #[error("putting the volume together")]
+    Mapper {
+        /// The reason.
+        source: MapperError,
     },
     /// A loop device of this process is still there.
     #[error("parts of the working disk are still attached")]
@@ -104,13 +116,23 @@ impl AttachedDisk {
         })
     }
 
-    /// Reads what is on the disk.
+    /// Reads what is on the disk, also what is in thin volumes where this host has a device mapper.
     ///
     /// # Errors
     ///
     /// [`LayoutError`]: the disk cannot be read.
     pub fn layout(&self) -> Result<Layout, LayoutError> {
-        Layout::of_file(&self.file, self.size)
+        let mut layout = Layout::of_file(&self.file, self.size)?;
+        layout.look_into_thin_volumes(|backing| {
+            // Without a device mapper it stays unknown; who needs the volume is told.
+            let device = self.attach_backing(backing, Access::ReadOnly).ok()?;
+            let content = File::open(device.path()).ok().and_then(Layout::content_of);
+            if let Err(error) = device.detach() {
+                eprintln!("{error}");
+            }
+            content
+        });
+        Ok(layout)
     }
 
     /// Makes `range` a block device.
@@ -127,6 +149,28 @@ impl AttachedDisk {
         }
         LoopDevice::attach(&self.control, &self.file, range, access)
             .map_err(|source| DiskError::Attach { range, source })
+    }
+
+    /// Makes a partition or logical volume a block device.
+    ///
+    /// # Errors
+    ///
+    /// [`DiskError`]: as [`AttachedDisk::attach`], or there is no device mapper where one is needed.
+    pub(crate) fn attach_backing(
+        &self,
+        backing: &Backing,
+        access: Access,
+    ) -> Result<Device, DiskError> {
+        let tables = match backing {
+            Backing::Range(range) => return self.attach(*range, access).map(Device::Loop),
+            Backing::Tables(tables) => tables,
+        };
+        device_mapper::require().map_err(|source| DiskError::Mapper { source })?;
+        let hull = MappedDevice::hull(tables).unwrap_or(NOTHING);
+        let below = self.attach(hull, access)?;
+        MappedDevice::create(tables, below, hull.start(), access)
+            .map(Device::Mapped)
+            .map_err(|source| DiskError::Mapper { source })
     }
 
     /// The size of the disk in bytes.
@@ -149,6 +193,12 @@ impl AttachedDisk {
         Ok((file, self.size))
     }
 }
+
+/// What a volume covers that is on no disk.
+const NOTHING: ByteRange = match ByteRange::new(0, 0) {
+    Some(range) => range,
+    None => unreachable!(),
+};
 
 #[cfg(test)]
 mod tests;

@@ -7,6 +7,7 @@ use byoi_agent::interrupt::Interrupted;
 use nix::errno::Errno;
 
 use crate::disk::DiskError;
+use crate::layout::PartId;
 
 /// Why a guest is not mounted, or not unmounted.
 #[derive(Debug, thiserror::Error)]
@@ -29,29 +30,29 @@ pub enum GuestError {
         /// What the system said.
         source: io::Error,
     },
-    /// A partition did not become a device.
-    #[error("attaching partition {partition}")]
+    /// A partition or volume did not become a device.
+    #[error("attaching {part}")]
     Attach {
-        /// Its number.
-        partition: u32,
+        /// Which one.
+        part: PartId,
         /// The reason.
         source: DiskError,
     },
-    /// A partition's device does not go.
-    #[error("detaching partition {partition}")]
+    /// The device of a partition or volume does not go.
+    #[error("detaching {part}")]
     Detach {
-        /// Its number.
-        partition: u32,
+        /// Which one.
+        part: PartId,
         /// The reason.
         source: DiskError,
     },
     /// The kernel refused a mount.
     #[error(
-        "mounting partition {partition} ({driver}) on the guest's {point} (if it is damaged, repair it with fsck)"
+        "mounting {part} ({driver}) on the guest's {point} (if it is damaged, repair it with fsck)"
     )]
     Mount {
-        /// Its number.
-        partition: u32,
+        /// Which part of the disk.
+        part: PartId,
         /// The kernel's driver.
         driver: &'static str,
         /// The mount point in the guest.
@@ -111,21 +112,29 @@ pub enum GuestError {
         /// What the system said.
         source: io::Error,
     },
+    /// The unused extents of a volume group could not be emptied.
+    #[error("emptying the free extents of volume group {group}")]
+    FreeExtents {
+        /// Its name.
+        group: String,
+        /// What the system said.
+        source: io::Error,
+    },
     /// The free space could not be emptied.
-    #[error("emptying the free space of partition {partition}")]
+    #[error("emptying the free space of {part}")]
     Trim {
-        /// Its number.
-        partition: u32,
+        /// Which part of the disk.
+        part: PartId,
         /// What the system said.
         source: io::Error,
     },
     /// There is no room to fill the guest's free space.
     #[error(
-        "emptying the free space of partition {partition} takes {needed} bytes, {available} are free: choose another directory with --workdir"
+        "emptying the free space of {part} takes {needed} bytes, {available} are free: choose another directory with --workdir"
     )]
     NoSpace {
-        /// Its number.
-        partition: u32,
+        /// Which part of the disk.
+        part: PartId,
         /// The bytes to be written for a while.
         needed: u64,
         /// The bytes that are free where the working disk is.

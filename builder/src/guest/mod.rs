@@ -29,7 +29,7 @@ pub use namespace::PrivateMounts;
 pub use trim::Trimmed;
 
 use crate::disk::{Access, AttachedDisk};
-use crate::layout::{ContentKind, Layout, Partition};
+use crate::layout::{ContentKind, Layout, Part, PartId};
 use mounts::{MountStack, Mountable};
 use plan::Step;
 use root::Root;
@@ -44,6 +44,8 @@ pub struct MountedGuest {
     stack: MountStack,
     disk: AttachedDisk,
     mounts: Vec<GuestMount>,
+    /// The parts of the disk that are.
+    mounted: BTreeSet<PartId>,
     access: Access,
 }
 
@@ -52,8 +54,11 @@ pub struct MountedGuest {
 pub struct GuestMount {
     /// The mount point, as the guest's fstab spells it.
     pub point: String,
-    /// The number of the partition.
+    /// The number of the partition; of a logical volume, that of the one that it begins on.
     pub partition: u32,
+    /// The logical volume, as `group/volume`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub logical_volume: Option<String>,
     /// The type of the file system.
     pub file_system: &'static str,
     /// Why it is not mounted; nothing where it is.
@@ -77,10 +82,10 @@ impl MountedGuest {
         _private: &PrivateMounts,
         access: Access,
     ) -> Result<Self, GuestError> {
-        for partition in &layout.partitions {
-            if partition.content.kind == ContentKind::Hibernated {
+        for part in layout.parts() {
+            if part.content().kind == ContentKind::Hibernated {
                 return Err(GuestError::Hibernated {
-                    place: format!("partition {}", partition.number),
+                    place: part.id().to_string(),
                 });
             }
         }
@@ -89,6 +94,7 @@ impl MountedGuest {
             stack: MountStack::new(workdir)?,
             disk,
             mounts: Vec::new(),
+            mounted: BTreeSet::new(),
             access,
         };
         guest.mount_root(&root, layout)?;
@@ -100,29 +106,33 @@ impl MountedGuest {
     }
 
     fn mount_root(&mut self, root: &Root, layout: &Layout) -> Result<(), GuestError> {
-        let Some(partition) = layout.partition(root.partition) else {
+        let Some(part) = layout.part(&root.part) else {
             return Err(GuestError::NoRoot {
                 seen: "no partition".to_owned(),
             });
         };
-        let what = Mountable::new(partition, self.access, root.mount_option().as_deref())
-            .ok_or_else(|| GuestError::NoRoot {
-                seen: root::describe(partition),
+        let what =
+            Mountable::new(part, self.access, root.mount_option().as_deref()).ok_or_else(|| {
+                GuestError::NoRoot {
+                    seen: root::describe(part),
+                }
             })?;
         self.stack.mount(&self.disk, &what, "/")?;
-        self.record(partition, "/", None);
+        self.record(part, "/", None);
         Ok(())
     }
 
     /// What the guest itself could do without is no error: its reason is recorded.
     fn mount_further(&mut self, step: &Step, layout: &Layout) -> Result<(), GuestError> {
-        let Some(partition) = layout.partition(step.partition) else {
+        let Some(part) = layout.part(&step.part) else {
             return Ok(());
         };
         let subvolume = step.subvolume.as_deref();
         let skipped = if let Some(reason) = &step.refused {
             Some((*reason).to_owned())
-        } else if let Some(what) = Mountable::new(partition, self.access, subvolume) {
+        } else if let Some(obstacle) = part.obstacle() {
+            Some(obstacle.to_owned())
+        } else if let Some(what) = Mountable::new(part, self.access, subvolume) {
             match self.stack.mount(&self.disk, &what, &step.point) {
                 Ok(()) => None,
                 Err(error) if error.is_bearable() => Some(error.reason()),
@@ -131,17 +141,25 @@ impl MountedGuest {
         } else {
             Some("not a file system that byoi mounts".to_owned())
         };
-        self.record(partition, &step.point, skipped);
+        self.record(part, &step.point, skipped);
         Ok(())
     }
 
-    fn record(&mut self, partition: &Partition, point: &str, skipped: Option<String>) {
+    fn record(&mut self, part: Part<'_>, point: &str, skipped: Option<String>) {
+        let id = part.id();
         self.mounts.push(GuestMount {
             point: point.to_owned(),
-            partition: partition.number,
-            file_system: partition.content.kind.name(),
-            skipped,
+            partition: part.partition(),
+            logical_volume: match &id {
+                PartId::Logical(name) => Some(name.to_string()),
+                PartId::Partition(_) => None,
+            },
+            file_system: part.content().kind.name(),
+            skipped: skipped.clone(),
         });
+        if skipped.is_none() {
+            self.mounted.insert(id);
+        }
     }
 
     /// The directory that is the guest's `/`. Its files are to be opened confined to it only.
@@ -167,8 +185,8 @@ impl MountedGuest {
         Ok(disk)
     }
 
-    /// Closes the guest and empties the free space of all its file systems, so that nothing that
-    /// was deleted stays in the image.
+    /// Closes the guest and empties the free space of all its file systems and volume groups, so that
+    /// nothing that was deleted stays in the image.
     ///
     /// # Errors
     ///
@@ -179,18 +197,16 @@ impl MountedGuest {
         layout: &Layout,
         workdir: &Path,
     ) -> Result<(AttachedDisk, Vec<Trimmed>), GuestError> {
-        let mounted: BTreeSet<u32> = self
-            .mounts
-            .iter()
-            .filter(|mount| mount.skipped.is_none())
-            .map(|mount| mount.partition)
-            .collect();
+        let mounted = self.mounted.clone();
         let disk = self.close()?;
         let mut trimmed = Vec::new();
-        for partition in &layout.partitions {
-            if mounted.contains(&partition.number) {
-                trimmed.extend(trim::trim(&disk, partition, workdir)?);
+        for part in layout.parts() {
+            if mounted.contains(&part.id()) {
+                trimmed.extend(trim::trim(&disk, part, workdir)?);
             }
+        }
+        for group in &layout.volume_groups {
+            trim::free_extents(&disk, group)?;
         }
         Ok((disk, trimmed))
     }

@@ -1,4 +1,4 @@
-//! Mounts and loop devices as one stack: what came last goes first.
+//! Mounts and the devices below them as one stack: what came last goes first.
 
 use std::fs::{self, File};
 use std::io;
@@ -16,9 +16,9 @@ use sys_mount::{Mount, MountFlags, Unmount, UnmountFlags};
 
 use super::GuestError;
 use super::confined;
-use crate::disk::{Access, AttachedDisk, LoopDevice};
-use crate::layout::{ContentKind, LinuxFs, Partition};
-use crate::units::ByteRange;
+use crate::disk::{Access, AttachedDisk, Device};
+use crate::layout::{ContentKind, LinuxFs, Part, PartId};
+use crate::lvm::Backing;
 
 /// How long a mount may stay in use by a process that is about to end.
 const UNMOUNT_TRIES: u32 = 20;
@@ -27,22 +27,18 @@ const UNMOUNT_PAUSE: Duration = Duration::from_millis(100);
 /// A file system and how it is mounted.
 #[derive(Debug)]
 pub(super) struct Mountable {
-    partition: u32,
-    range: ByteRange,
+    part: PartId,
+    backing: Backing,
     access: Access,
     driver: &'static str,
     options: String,
 }
 
 impl Mountable {
-    /// How to mount a partition; `None` where it holds no file system that byoi mounts. The
-    /// mount option `subvolume` chooses what is mounted of a btrfs.
-    pub(super) fn new(
-        partition: &Partition,
-        access: Access,
-        subvolume: Option<&str>,
-    ) -> Option<Self> {
-        let kind = partition.content.kind;
+    /// How to mount a part of the disk; `None` where it holds no file system that byoi mounts, or
+    /// cannot be had. The mount option `subvolume` chooses what is mounted of a btrfs.
+    pub(super) fn new(part: Part<'_>, access: Access, subvolume: Option<&str>) -> Option<Self> {
+        let kind = part.content().kind;
         let driver = match kind.linux_fs() {
             Some(fs) => fs.driver(),
             None if kind == ContentKind::Vfat => "vfat",
@@ -66,8 +62,8 @@ impl Mountable {
             options.push_str(subvolume);
         }
         Some(Self {
-            partition: partition.number,
-            range: partition.range,
+            part: part.id(),
+            backing: part.backing()?,
             access,
             driver,
             options,
@@ -87,12 +83,12 @@ struct Mounted {
     _below: OwnedFd,
 }
 
-/// A directory, the mounts on and below it, and the loop devices that they come from.
+/// A directory, the mounts on and below it, and the devices that they come from.
 #[derive(Debug)]
 pub(super) struct MountStack {
     dir: PathBuf,
     mounts: Vec<Mounted>,
-    devices: Vec<(u32, LoopDevice)>,
+    devices: Vec<(PartId, Device)>,
     done: bool,
 }
 
@@ -121,10 +117,10 @@ impl MountStack {
         &self.dir
     }
 
-    pub(super) fn device(&self, partition: u32) -> Option<&LoopDevice> {
+    pub(super) fn device(&self, part: &PartId) -> Option<&Device> {
         self.devices
             .iter()
-            .find(|(number, _)| *number == partition)
+            .find(|(own, _)| own == part)
             .map(|(_, device)| device)
     }
 
@@ -141,14 +137,17 @@ impl MountStack {
         point: &str,
     ) -> Result<(), GuestError> {
         let below = self.open_point(point)?;
-        let partition = what.partition;
-        if self.device(partition).is_none() {
+        let part = &what.part;
+        if self.device(part).is_none() {
             let device = disk
-                .attach(what.range, what.access)
-                .map_err(|source| GuestError::Attach { partition, source })?;
-            self.devices.push((partition, device));
+                .attach_backing(&what.backing, what.access)
+                .map_err(|source| GuestError::Attach {
+                    part: part.clone(),
+                    source,
+                })?;
+            self.devices.push((part.clone(), device));
         }
-        let Some(device) = self.device(partition) else {
+        let Some(device) = self.device(part) else {
             return Ok(());
         };
         let mut flags =
@@ -165,7 +164,7 @@ impl MountStack {
                 format!("/proc/self/fd/{}", below.as_raw_fd()),
             )
             .map_err(|source| GuestError::Mount {
-                partition,
+                part: part.clone(),
                 driver: what.driver,
                 point: point.to_owned(),
                 source,
@@ -218,10 +217,10 @@ impl MountStack {
             unmount(mounted)?;
             self.mounts.pop();
         }
-        while let Some((partition, device)) = self.devices.pop() {
+        while let Some((part, device)) = self.devices.pop() {
             device
                 .detach()
-                .map_err(|source| GuestError::Detach { partition, source })?;
+                .map_err(|source| GuestError::Detach { part, source })?;
         }
         if !self.done {
             self.done = true;

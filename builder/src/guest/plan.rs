@@ -3,7 +3,7 @@
 use byoi_agent::parse::fstab::Entry;
 
 use super::root::Root;
-use crate::layout::{ContentKind, Layout, Partition};
+use crate::layout::{ContentKind, Layout, Part, PartId};
 use crate::volumes::{OwnDisk, Resolution, Volumes};
 
 /// One further mount.
@@ -11,26 +11,27 @@ use crate::volumes::{OwnDisk, Resolution, Volumes};
 pub(super) struct Step {
     /// The mount point, an absolute path without `.` and empty components.
     pub(super) point: String,
-    /// The number of the partition.
-    pub(super) partition: u32,
+    /// What is mounted.
+    pub(super) part: PartId,
     /// The mount option that chooses a btrfs subvolume.
     pub(super) subvolume: Option<String>,
     /// Why it is not even tried.
     pub(super) refused: Option<&'static str>,
 }
 
-/// Reads the mounts off the root's fstab: those of partitions of this disk, parents first.
+/// Reads the mounts off the root's fstab: those of partitions and volumes of this disk, parents
+/// first.
 /// Swap areas, network and foreign file systems are none.
 pub(super) fn plan(root: &Root, layout: &Layout) -> Vec<Step> {
     let disk = root.own_disk();
+    let volumes = Volumes::on(layout);
     let mut steps: Vec<Step> = Vec::new();
     for entry in &root.fstab {
-        if let Some(mut step) = step(entry, &disk, layout) {
+        if let Some(mut step) = step(entry, &disk, &volumes, layout) {
             let of_btrfs = layout
-                .partition(step.partition)
-                .is_some_and(|partition| partition.content.kind == ContentKind::Btrfs);
-            let taken = step.partition == root.partition
-                || steps.iter().any(|other| other.partition == step.partition);
+                .part(&step.part)
+                .is_some_and(|part| part.content().kind == ContentKind::Btrfs);
+            let taken = step.part == root.part || steps.iter().any(|other| other.part == step.part);
             if taken && !of_btrfs {
                 step.refused = Some("its file system is mounted elsewhere");
             } else if steps.iter().any(|other| other.point == step.point) {
@@ -43,13 +44,13 @@ pub(super) fn plan(root: &Root, layout: &Layout) -> Vec<Step> {
     steps
 }
 
-fn step(entry: &Entry, disk: &OwnDisk, layout: &Layout) -> Option<Step> {
+fn step(entry: &Entry, disk: &OwnDisk, volumes: &Volumes, layout: &Layout) -> Option<Step> {
     if !entry.target.starts_with('/') {
         return None;
     }
-    let partition = resolve(&entry.source, disk, layout)?;
+    let part = resolve(&entry.source, disk, volumes, layout)?;
     if matches!(
-        partition.content.kind,
+        part.content().kind,
         ContentKind::Swap | ContentKind::Hibernated
     ) || entry.is_swap()
     {
@@ -68,20 +69,16 @@ fn step(entry: &Entry, disk: &OwnDisk, layout: &Layout) -> Option<Step> {
         .then_some("its mount point has .. in it");
     Some(Step {
         point: format!("/{}", components.join("/")),
-        partition: partition.number,
+        part: part.id(),
         subvolume: subvolume(entry),
         refused,
     })
 }
 
-/// The partition of this disk that an entry mounts.
-pub(super) fn resolve<'a>(
-    source: &str,
-    disk: &OwnDisk,
-    layout: &'a Layout,
-) -> Option<&'a Partition> {
+/// The part of this disk that an entry mounts.
+pub(super) fn resolve<'a>(source: &str, disk: &OwnDisk, layout: &'a Layout) -> Option<Part<'a>> {
     match Volumes::on(layout).find(source, disk) {
-        Resolution::Here(volume) => layout.partition(volume.number),
+        Resolution::Here(volume) => layout.part(&volume.id()),
         _ => None,
     }
 }
@@ -138,6 +135,8 @@ mod tests {
                 content: Content::default(),
             },
             partitions,
+            volume_groups: Vec::new(),
+            lvm_faults: Vec::new(),
         }
     }
 
@@ -183,11 +182,14 @@ mod tests {
             ),
         ];
         for (text, expected) in cases {
-            let root = Root::for_tests(1, fstab::entries(text));
+            let root = Root::for_tests(PartId::Partition(1), fstab::entries(text));
             let steps = plan(&root, &layout());
             let steps: Vec<_> = steps
                 .iter()
-                .map(|step| (step.point.as_str(), step.partition, step.refused))
+                .map(|step| match step.part {
+                    PartId::Partition(number) => (step.point.as_str(), number, step.refused),
+                    PartId::Logical(_) => unreachable!("there are none"),
+                })
                 .collect();
             assert_eq!(steps, expected, "{text}");
         }
@@ -196,7 +198,7 @@ mod tests {
     #[test]
     fn a_btrfs_may_be_mounted_again() {
         let text = "UUID=FS-4 /home btrfs subvol=@home\nUUID=FS-4 /srv btrfs subvolid=258,ro";
-        let root = Root::for_tests(4, fstab::entries(text));
+        let root = Root::for_tests(PartId::Partition(4), fstab::entries(text));
         let options: Vec<_> = plan(&root, &layout())
             .into_iter()
             .map(|step| (step.subvolume, step.refused))

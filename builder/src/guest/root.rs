@@ -17,9 +17,9 @@ use super::confined;
 use super::mounts::{MountStack, Mountable};
 use super::plan;
 use crate::disk::{Access, AttachedDisk};
-use crate::layout::{ContentKind, Layout, LinuxFs, Partition, SWAP_HEAD, is_hibernated};
+use crate::layout::{ContentKind, Layout, LinuxFs, Part, PartId, SWAP_HEAD, is_hibernated};
 use crate::units::byte_len;
-use crate::volumes::OwnDisk;
+use crate::volumes::{OwnDisk, Volumes};
 
 /// An fstab is read up to this length, in bytes.
 const FSTAB_LIMIT: u64 = 1024 * 1024;
@@ -29,8 +29,8 @@ const MAX_SUBVOLUMES: usize = 256;
 /// A file system that holds a Linux system.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Root {
-    /// The number of the partition.
-    pub(super) partition: u32,
+    /// Where it is.
+    pub(super) part: PartId,
     /// The btrfs subvolume, where it is not the default one.
     subvolume: Option<String>,
     /// Its `/etc/fstab`.
@@ -42,9 +42,9 @@ pub(super) struct Root {
 impl Root {
     /// A root that nobody looked for.
     #[cfg(test)]
-    pub(super) fn for_tests(partition: u32, fstab: Vec<Entry>) -> Self {
+    pub(super) fn for_tests(part: PartId, fstab: Vec<Entry>) -> Self {
         Self {
-            partition,
+            part,
             subvolume: None,
             fstab,
             hibernated: None,
@@ -70,18 +70,23 @@ impl Root {
         let Some(entry) = self.own_entry() else {
             return false;
         };
-        let partition = plan::resolve(&entry.source, &self.own_disk(), layout);
+        let part = plan::resolve(
+            &entry.source,
+            &self.own_disk(),
+            &Volumes::on(layout),
+            layout,
+        );
         let subvolume = entry
             .option_value("subvol")
             .map(|name| name.trim_start_matches('/'));
-        partition.is_some_and(|partition| partition.number == self.partition)
+        part.is_some_and(|part| part.id() == self.part)
             && (self.subvolume.is_none() || subvolume == self.subvolume.as_deref())
     }
 
     fn describe(&self) -> String {
         match &self.subvolume {
-            Some(name) => format!("partition {} (subvolume {name})", self.partition),
-            None => format!("partition {}", self.partition),
+            Some(name) => format!("{} (subvolume {name})", self.part),
+            None => self.part.to_string(),
         }
     }
 }
@@ -94,18 +99,18 @@ pub(super) fn find(
 ) -> Result<Root, GuestError> {
     let mut roots = Vec::new();
     let mut seen = Vec::new();
-    for partition in &layout.partitions {
+    for part in layout.parts() {
         interrupt::check().map_err(|source| GuestError::Interrupted { source })?;
-        if partition.content.kind.linux_fs().is_none() {
-            seen.push(describe(partition));
+        if part.content().kind.linux_fs().is_none() || part.obstacle().is_some() {
+            seen.push(describe(part));
             continue;
         }
-        match look(disk, partition, workdir) {
-            Ok(found) if found.is_empty() => seen.push(describe(partition)),
+        match look(disk, part, workdir) {
+            Ok(found) if found.is_empty() => seen.push(describe(part)),
             Ok(found) => roots.extend(found),
             // A damaged data volume need not keep the guest from booting.
             Err(error @ (GuestError::Mount { .. } | GuestError::Attach { .. })) => {
-                seen.push(format!("{} ({})", describe(partition), error.reason()));
+                seen.push(format!("{} ({})", describe(part), error.reason()));
             }
             Err(error) => return Err(error),
         }
@@ -127,7 +132,7 @@ fn choose(mut roots: Vec<Root>, layout: &Layout, seen: &[String]) -> Result<Root
         1 => Ok(roots.remove(0)),
         0 => Err(GuestError::NoRoot {
             seen: if seen.is_empty() {
-                "it has no partitions".to_owned()
+                "it has no partitions and no logical volumes".to_owned()
             } else {
                 seen.join(", ")
             },
@@ -142,40 +147,41 @@ fn choose(mut roots: Vec<Root>, layout: &Layout, seen: &[String]) -> Result<Root
     }
 }
 
-pub(super) fn describe(partition: &Partition) -> String {
-    let name = match partition.content.kind {
-        ContentKind::Unknown => "of unknown content",
-        kind => kind.name(),
+pub(super) fn describe(part: Part<'_>) -> String {
+    if let Some(obstacle) = part.obstacle() {
+        return format!("{} cannot be had ({obstacle})", part.id());
+    }
+    let name = match (part, part.content().kind) {
+        (Part::Logical(_, volume), ContentKind::Unknown) if !volume.is_looked_into() => {
+            "thin, which only the device mapper can read"
+        }
+        (_, ContentKind::Unknown) => "of unknown content",
+        (_, kind) => kind.name(),
     };
-    format!("partition {} is {name}", partition.number)
+    format!("{} is {name}", part.id())
 }
 
 /// Mounts a file system read-only and looks for roots in it.
-fn look(
-    disk: &AttachedDisk,
-    partition: &Partition,
-    workdir: &Path,
-) -> Result<Vec<Root>, GuestError> {
-    let top = match partition.content.kind.linux_fs() {
+fn look(disk: &AttachedDisk, part: Part<'_>, workdir: &Path) -> Result<Vec<Root>, GuestError> {
+    let top = match part.content().kind.linux_fs() {
         // The default subvolume, then the top with all subvolumes.
         Some(LinuxFs::Btrfs) => [None, Some("subvolid=5")].as_slice(),
         _ => [None].as_slice(),
     };
     let mut roots = Vec::new();
     for subvolume in top {
-        let Some(what) = Mountable::new(partition, Access::ReadOnly, *subvolume) else {
+        let Some(what) = Mountable::new(part, Access::ReadOnly, *subvolume) else {
             continue;
         };
         let mut stack = MountStack::new(workdir)?;
         stack.mount(disk, &what, "/")?;
-        let seen =
-            look_into(stack.dir(), partition.number, subvolume.is_some()).map_err(|source| {
-                GuestError::Workdir {
-                    action: "looking at the file system mounted on",
-                    path: stack.dir().to_owned(),
-                    source,
-                }
-            });
+        let seen = look_into(stack.dir(), &part.id(), subvolume.is_some()).map_err(|source| {
+            GuestError::Workdir {
+                action: "looking at the file system mounted on",
+                path: stack.dir().to_owned(),
+                source,
+            }
+        });
         stack.tear_down()?;
         roots = seen?;
         if !roots.is_empty() {
@@ -185,11 +191,9 @@ fn look(
     Ok(roots)
 }
 
-fn look_into(dir: &Path, partition: u32, subvolumes: bool) -> io::Result<Vec<Root>> {
+fn look_into(dir: &Path, part: &PartId, subvolumes: bool) -> io::Result<Vec<Root>> {
     if !subvolumes {
-        return Ok(examine(&File::open(dir)?, partition, None)
-            .into_iter()
-            .collect());
+        return Ok(examine(&File::open(dir)?, part, None).into_iter().collect());
     }
     let mut roots = Vec::new();
     for entry in fs::read_dir(dir)?.take(MAX_SUBVOLUMES) {
@@ -205,14 +209,14 @@ fn look_into(dir: &Path, partition: u32, subvolumes: bool) -> io::Result<Vec<Roo
                 &name,
                 nix::fcntl::OFlag::O_DIRECTORY | nix::fcntl::OFlag::O_NOFOLLOW,
             )?;
-            roots.extend(examine(&directory, partition, Some(name)));
+            roots.extend(examine(&directory, part, Some(name)));
         }
     }
     Ok(roots)
 }
 
 /// Whether a directory is the root of a Linux system.
-fn examine(root: &impl AsFd, partition: u32, subvolume: Option<String>) -> Option<Root> {
+fn examine(root: &impl AsFd, part: &PartId, subvolume: Option<String>) -> Option<Root> {
     let described = ["etc/fstab", "etc/os-release", "usr/lib/os-release"]
         .iter()
         .any(|path| confined::exists(root, path));
@@ -234,7 +238,7 @@ fn examine(root: &impl AsFd, partition: u32, subvolume: Option<String>) -> Optio
         })
         .map(|entry| entry.source.clone());
     Some(Root {
-        partition,
+        part: part.clone(),
         subvolume,
         fstab,
         hibernated,

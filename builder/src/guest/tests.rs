@@ -13,6 +13,7 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::image::{Input, SourceImage, WorkDisk};
+use crate::layout::LogicalName;
 use crate::progress::Narrator;
 use crate::seal::SealError;
 
@@ -56,24 +57,25 @@ impl Fixture {
 
     /// Makes a file system in a partition and lets `fill` put files into it.
     fn make(&self, number: u32, mkfs: &str, fill: impl FnOnce(&Path)) {
+        self.make_part(&PartId::Partition(number), mkfs, fill);
+    }
+
+    /// The same in any part of the disk.
+    fn make_part(&self, id: &PartId, mkfs: &str, fill: impl FnOnce(&Path)) {
         let layout = self.disk.layout().unwrap();
-        let range = layout.partition(number).unwrap().range;
-        let device = self.disk.attach(range, Access::ReadWrite).unwrap();
+        let backing = layout.part(id).unwrap().backing().unwrap();
+        let device = self
+            .disk
+            .attach_backing(&backing, Access::ReadWrite)
+            .unwrap();
         Cmd::new("sh")
             .args(["-c", &format!("{mkfs} \"$0\"")])
             .arg(device.path())
             .run()
             .unwrap();
-        if let Some(fs) = self
-            .disk
-            .layout()
-            .unwrap()
-            .partition(number)
-            .unwrap()
-            .content
-            .kind
-            .linux_fs()
-        {
+        let layout = self.disk.layout().unwrap();
+        let part = layout.part(id).unwrap();
+        if let Some(fs) = part.content().kind.linux_fs() {
             let point = self.dir.path().join("fill");
             fs::create_dir(&point).unwrap();
             let kind = Some(fs.driver());
@@ -92,6 +94,42 @@ impl Fixture {
         device.detach().unwrap();
     }
 
+    /// Runs programs of LVM, each given as its arguments, on partitions, which are `$1` and so on.
+    /// The kernel is left out of it, so no volume ever becomes active. Gives what they print.
+    fn lvm(&self, partitions: &[u32], script: &str) -> String {
+        let layout = self.disk.layout().unwrap();
+        let devices: Vec<_> = partitions
+            .iter()
+            .map(|number| {
+                let range = layout.partition(*number).unwrap().range;
+                self.disk.attach(range, Access::ReadWrite).unwrap()
+            })
+            .collect();
+        let paths: Vec<&str> = devices
+            .iter()
+            .map(|device| device.path().to_str().unwrap())
+            .collect();
+        // Neither the other devices of the host nor its configuration are looked at.
+        let settings = "global { activation = 0 locking_type = 1 } \
+                        backup { backup = 0 archive = 0 }";
+        let functions = format!(
+            "set -e; export LVM_SUPPRESS_FD_WARNINGS=1; \
+             run() {{ tool=$1; shift; \
+             \"$tool\" --devices '{}' --driverloaded n --config '{settings}' \"$@\"; }}; ",
+            paths.join(",")
+        );
+        let output = Cmd::new("sh")
+            .args(["-c", &format!("{functions}{script}"), "sh"])
+            .args(&paths)
+            .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
+            .run()
+            .unwrap();
+        for device in devices {
+            device.detach().unwrap();
+        }
+        String::from_utf8(output.stdout).unwrap()
+    }
+
     /// Mounts the guest. The rest is to be dropped last.
     fn mount(self) -> (Result<MountedGuest, GuestError>, TempDir, PrivateMounts) {
         let layout = self.disk.layout().unwrap();
@@ -104,6 +142,22 @@ impl Fixture {
         );
         (result, self.dir, self.private)
     }
+}
+
+/// Whether LVM's programs are there, without which these tests have no volumes.
+fn has_lvm() -> bool {
+    let there = Cmd::new("lvm").arg("version").run();
+    if let Err(error) = &there {
+        println!("skipped: {error}");
+    }
+    there.is_ok()
+}
+
+fn logical(group: &str, volume: &str) -> PartId {
+    PartId::Logical(LogicalName {
+        group: group.into(),
+        volume: volume.into(),
+    })
 }
 
 /// Unmounts as soon as nobody uses it: a process that another test is about to start has for a
@@ -273,6 +327,215 @@ fn privileged_xfs_and_btrfs_guests_are_mounted_and_sealed() {
     assert!(trimmed[0].discarded.is_some());
     disk.seal(&layout).unwrap();
     assert_eq!(leftovers(dir.path()), Vec::<String>::new());
+}
+
+/// The table of a disk with `/boot` on a partition and a physical volume behind it.
+const BOOT_AND_LVM: &str = "label: dos\\nsize=32M,type=83,bootable\\nsize=440M,type=8e\\n";
+
+#[test]
+fn privileged_a_root_on_a_logical_volume_is_mounted_trimmed_and_sealed() {
+    const MARKER: &[u8] = b"00:50:56:8a:1b:2c was deleted with its volume";
+    if !has_lvm() {
+        return;
+    }
+    let fixture = Fixture::new(480 * MIB, BOOT_AND_LVM);
+    fixture.make(1, &format!("mkfs.ext4 -q -U {BOOT_UUID}"), |boot| {
+        fs::write(boot.join("kernel"), "kernel").unwrap();
+    });
+    let told = fixture.lvm(
+        &[2],
+        "run pvcreate -q -y $1 >&2; run vgcreate -q my-vg $1 >&2; \
+         make='run lvcreate -q -an -Zn -Wn -y my-vg'; \
+         $make -L 320M -n root >&2; $make -L 16M -n swap >&2; $make -L 16M -n old >&2; \
+         $make -L 16M -n va-r >&2; \
+         run lvs --noheadings --nosuffix --units b --separator ' ' \
+         -o lv_name,lv_size,lv_uuid,vg_uuid,vg_seqno,vg_extent_size -O lv_name",
+    );
+    let layout = fixture.disk.layout().unwrap();
+    let group = &layout.volume_groups[0];
+    let mut read: Vec<String> = group
+        .logical_volumes
+        .iter()
+        .map(|volume| {
+            let (name, size, uuid) = (&volume.name, volume.size, &volume.uuid);
+            format!(
+                "{name} {size} {uuid} {} {} {}",
+                group.uuid, group.seqno, group.extent_size
+            )
+        })
+        .collect();
+    read.sort();
+    let told: Vec<_> = told.lines().map(str::trim).collect();
+    assert_eq!(read, told);
+    assert_eq!(
+        layout.partition(2).unwrap().content.uuid.as_ref(),
+        Some(&group.physical_volumes[0].uuid)
+    );
+
+    fixture.make_part(&logical("my-vg", "swap"), "mkswap -q", |_| {});
+    fixture.make_part(&logical("my-vg", "va-r"), "mkfs.ext4 -q -L var", |var| {
+        fs::write(var.join("log"), "kept").unwrap();
+    });
+    let fstab = format!(
+        "/dev/mapper/my--vg-root / xfs defaults 0 1\nUUID={BOOT_UUID} /boot ext4 defaults 0 2\n\
+         /dev/my-vg/swap none swap sw 0 0\n/dev/mapper/my--vg-va--r /home ext4 defaults 0 2\n"
+    );
+    fixture.make_part(&logical("my-vg", "root"), "mkfs.xfs -q -f", |root| {
+        linux(root, &fstab);
+    });
+    let layout = fixture.disk.layout().unwrap();
+    let old = layout.part(&logical("my-vg", "old")).unwrap().backing();
+    let Some(crate::lvm::Backing::Range(old)) = old else {
+        panic!("{old:?}");
+    };
+    fixture
+        .disk
+        .file()
+        .write_all_at(MARKER, old.start())
+        .unwrap();
+    fixture.lvm(&[2], "run lvremove -q -y my-vg/old >&2");
+    let layout = fixture.disk.layout().unwrap();
+    let kinds: Vec<_> = layout
+        .parts()
+        .map(|part| (part.id().to_string(), part.content().kind.name()))
+        .collect();
+    let named = |name: &str| format!("logical volume my-vg/{name}");
+    assert_eq!(
+        kinds,
+        [
+            ("partition 1".into(), "ext4"),
+            ("partition 2".into(), "LVM2_member"),
+            (named("root"), "xfs"),
+            (named("swap"), "swap"),
+            (named("va-r"), "ext4"),
+        ]
+    );
+
+    let (guest, dir, _private) = fixture.mount();
+    let guest = guest.unwrap();
+    assert_eq!(
+        mounted(&guest),
+        [("/", 2, true), ("/boot", 1, true), ("/home", 2, true)]
+    );
+    assert_eq!(
+        guest.mounts()[0].logical_volume.as_deref(),
+        Some("my-vg/root")
+    );
+    let log = guest.root().join("home/log");
+    assert_eq!(fs::read_to_string(log).unwrap(), "kept");
+    fs::write(guest.root().join("etc/new"), "new").unwrap();
+    let (disk, trimmed) = guest.close_trimmed(&layout, dir.path()).unwrap();
+    let names: Vec<_> = trimmed
+        .iter()
+        .map(|trimmed| trimmed.logical_volume.as_deref())
+        .collect();
+    assert_eq!(names, [None, Some("my-vg/root"), Some("my-vg/va-r")]);
+    let mut bytes = vec![0; MARKER.len()];
+    disk.file().read_exact_at(&mut bytes, old.start()).unwrap();
+    assert!(bytes.iter().all(|&byte| byte == 0));
+    let sealed = disk.seal(&layout).unwrap();
+    drop(sealed);
+    assert_eq!(leftovers(dir.path()), Vec::<String>::new());
+}
+
+#[test]
+fn privileged_a_root_in_two_pieces_needs_the_device_mapper() {
+    if !has_lvm() {
+        return;
+    }
+    let fixture = Fixture::new(96 * MIB, "label: dos\\nsize=80M,type=8e\\n");
+    fixture.lvm(
+        &[1],
+        "run pvcreate -q -y $1 >&2; run vgcreate -q vg $1 >&2; \
+         make='run lvcreate -q -an -Zn -Wn -y vg'; \
+         $make -L 16M -n root >&2; $make -L 8M -n home >&2; \
+         run lvextend -q -L 40M vg/root >&2",
+    );
+    // What it is can be seen all the same: its beginning is in the first piece.
+    let layout = fixture.disk.layout().unwrap();
+    let Some(crate::lvm::Backing::Tables(tables)) =
+        layout.part(&logical("vg", "root")).unwrap().backing()
+    else {
+        panic!("{layout:?}");
+    };
+    assert_eq!(tables[0].targets.len(), 2);
+    let image = fixture.dir.path().join("fs");
+    File::create(&image).unwrap().set_len(40 * MIB).unwrap();
+    Cmd::new("mkfs.ext4").arg("-q").arg(&image).run().unwrap();
+    let made = fs::read(&image).unwrap();
+    fs::remove_file(image).unwrap();
+    let mut at = 0;
+    for (len, target) in &tables[0].targets {
+        let crate::lvm::Target::Linear(range) = target else {
+            panic!("{target:?}");
+        };
+        let len = usize::try_from(*len).unwrap();
+        let piece = &made[at..at + len];
+        fixture
+            .disk
+            .file()
+            .write_all_at(piece, range.start())
+            .unwrap();
+        at += len;
+    }
+    let layout = fixture.disk.layout().unwrap();
+    let part = layout.part(&logical("vg", "root")).unwrap();
+    assert_eq!(part.content().kind, ContentKind::Ext4);
+    let mapper = File::options()
+        .read(true)
+        .write(true)
+        .open("/dev/mapper/control");
+    if mapper.is_ok() {
+        fixture.make_part(&logical("vg", "root"), "mkfs.ext4 -q -F", |root| {
+            linux(root, "");
+        });
+    }
+    let (guest, dir, _private) = fixture.mount();
+    match guest {
+        Ok(guest) => {
+            assert!(mapper.is_ok());
+            let (disk, _) = guest.close_trimmed(&layout, dir.path()).unwrap();
+            disk.seal(&layout).unwrap();
+        }
+        Err(error) => {
+            let text = error.reason();
+            assert!(mapper.is_err(), "{text}");
+            for part in ["logical volume vg/root", "device mapper", "pvmove"] {
+                assert!(text.contains(part), "{text}");
+            }
+        }
+    }
+    assert_eq!(leftovers(dir.path()), Vec::<String>::new());
+}
+
+#[test]
+fn privileged_a_root_on_another_disk_is_named() {
+    if !has_lvm() {
+        return;
+    }
+    let table = "label: dos\\nsize=40M,type=8e\\nsize=40M,type=8e\\n";
+    let fixture = Fixture::new(96 * MIB, table);
+    fixture.lvm(
+        &[1, 2],
+        "run pvcreate -q -y $1 $2 >&2; run vgcreate -q vg $1 $2 >&2; \
+         run lvcreate -q -an -Zn -Wn -y vg -i 2 -L 48M -n root >&2",
+    );
+    let range = fixture.disk.layout().unwrap().partitions[1].range;
+    fixture
+        .disk
+        .file()
+        .write_all_at(&vec![0; 1 << 20], range.start())
+        .unwrap();
+    let layout = fixture.disk.layout().unwrap();
+    let found = crate::layout::findings::partial_volumes(&layout);
+    assert_eq!(found.len(), 1, "{found:?}");
+    let (guest, _dir, _private) = fixture.mount();
+    let text = guest.unwrap_err().reason();
+    assert!(
+        text.contains("logical volume vg/root cannot be had"),
+        "{text}"
+    );
+    assert!(text.contains("is not on this disk"), "{text}");
 }
 
 #[test]
@@ -483,7 +746,7 @@ fn privileged_a_damaged_file_system_is_not_sealed() {
         .unwrap();
     device.detach().unwrap();
     match fixture.disk.seal(&layout) {
-        Err(SealError::Check { partition: 1, .. }) => {}
+        Err(SealError::Check { part, .. }) => assert_eq!(part.to_string(), "partition 1"),
         other => panic!("{other:?}"),
     }
     assert_eq!(leftovers(fixture.dir.path()), Vec::<String>::new());

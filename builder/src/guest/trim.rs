@@ -16,13 +16,14 @@ use std::path::Path;
 use byoi_agent::interrupt;
 use nix::errno::Errno;
 use nix::sys::statvfs::fstatvfs;
+use rustix::fs::{FallocateFlags, fallocate};
 use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::GuestError;
 use super::mounts::{MountStack, Mountable};
-use crate::disk::{Access, AttachedDisk, LoopDevice, ext4_checkpoint, fitrim};
-use crate::layout::Partition;
+use crate::disk::{Access, AttachedDisk, Device, ext4_checkpoint, fitrim};
+use crate::layout::{Part, PartId, VolumeGroup};
 use crate::units::byte_len;
 
 /// What is written at a time, in bytes.
@@ -35,52 +36,74 @@ const ALONE: &str = "/";
 /// What was done to the free space of one file system.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Trimmed {
-    /// The number of the partition.
+    /// The number of the partition; of a logical volume, that of the one that it begins on.
     pub partition: u32,
+    /// The logical volume, as `group/volume`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub logical_volume: Option<String>,
     /// The bytes that the file system discarded; `None` where it cannot.
     pub discarded: Option<u64>,
     /// Whether the free space was overwritten with zeros.
     pub filled: bool,
 }
 
-/// Empties the free space of the file system on a partition, which is not mounted; `None` where
-/// there is none that byoi mounts.
+/// Empties the free space of the file system on a part of the disk, which is not mounted; `None`
+/// where there is none that byoi mounts.
 pub(super) fn trim(
     disk: &AttachedDisk,
-    partition: &Partition,
+    part: Part<'_>,
     workdir: &Path,
 ) -> Result<Option<Trimmed>, GuestError> {
-    let Some(what) = Mountable::new(partition, Access::ReadWrite, None) else {
+    let Some(what) = Mountable::new(part, Access::ReadWrite, None) else {
         return Ok(None);
     };
     let mut stack = MountStack::new(workdir)?;
     stack.mount(disk, &what, ALONE)?;
-    let trimmed = trim_mounted(&stack, partition, disk.file())?;
+    let trimmed = trim_mounted(&stack, part, disk.file())?;
     stack.tear_down()?;
     Ok(Some(trimmed))
 }
 
-fn trim_mounted(
-    stack: &MountStack,
-    partition: &Partition,
-    disk: &File,
-) -> Result<Trimmed, GuestError> {
-    let number = partition.number;
+/// Makes holes of the extents that no volume of a group uses, which may hold what was deleted with a
+/// volume. The groups here are understood as a whole; of others nothing is known to be free.
+pub(super) fn free_extents(disk: &AttachedDisk, group: &VolumeGroup) -> Result<(), GuestError> {
+    for range in &group.free {
+        interrupt::check().map_err(|source| GuestError::Interrupted { source })?;
+        if range.is_empty() || range.end() > disk.size() {
+            continue;
+        }
+        let flags = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
+        match fallocate(disk.file(), flags, range.start(), range.len()) {
+            // Where the host's file system has no holes, the extents stay as they are.
+            Ok(()) | Err(rustix::io::Errno::OPNOTSUPP) => {}
+            Err(errno) => {
+                return Err(GuestError::FreeExtents {
+                    group: group.name.clone(),
+                    source: errno.into(),
+                });
+            }
+        }
+    }
+    Ok(())
+}
+
+fn trim_mounted(stack: &MountStack, part: Part<'_>, disk: &File) -> Result<Trimmed, GuestError> {
+    let id = part.id();
     let error = |source| GuestError::Trim {
-        partition: number,
+        part: id.clone(),
         source,
     };
-    let device = stack.device(number);
+    let device = stack.device(&id);
     let directory = File::from(stack.open(ALONE).map_err(error)?);
     let mut discarded = discard(&directory).map_err(error)?;
-    let granularity = device.and_then(LoopDevice::discard_granularity);
-    let fine = match (partition.content.block_size, granularity) {
+    let granularity = device.and_then(Device::discard_granularity);
+    let fine = match (part.content().block_size, granularity) {
         (Some(block), Some(granularity)) => u64::from(block) >= granularity,
         _ => false,
     };
     let filled = discarded.is_none() || !fine;
     if filled {
-        check_space(number, &directory, disk)?;
+        check_space(&id, &directory, disk)?;
         if let Some(device) = device {
             release_reserve(device);
         }
@@ -90,7 +113,11 @@ fn trim_mounted(
         discarded = discard(&directory).map_err(error)?.max(discarded);
     }
     Ok(Trimmed {
-        partition: number,
+        partition: part.partition(),
+        logical_volume: match &id {
+            PartId::Logical(name) => Some(name.to_string()),
+            PartId::Partition(_) => None,
+        },
         discarded,
         filled,
     })
@@ -108,10 +135,10 @@ fn discard(directory: &File) -> io::Result<Option<u64>> {
 
 /// Filling turns the holes of the working disk into data for a while. If its own file system were
 /// full in the midst of that, the guest would see write errors.
-fn check_space(partition: u32, directory: &File, disk: &File) -> Result<(), GuestError> {
+fn check_space(part: &PartId, directory: &File, disk: &File) -> Result<(), GuestError> {
     let free = |file: &File| {
         let stat = fstatvfs(file).map_err(|errno| GuestError::Trim {
-            partition,
+            part: part.clone(),
             source: errno.into(),
         })?;
         Ok((
@@ -126,7 +153,7 @@ fn check_space(partition: u32, directory: &File, disk: &File) -> Result<(), Gues
     let available = blocks.saturating_mul(unit);
     if needed > available {
         return Err(GuestError::NoSpace {
-            partition,
+            part: part.clone(),
             needed,
             available,
         });
@@ -136,8 +163,10 @@ fn check_space(partition: u32, directory: &File, disk: &File) -> Result<(), Gues
 
 /// Ext4 keeps some blocks for itself that no file gets, until it is told not to. The setting lasts
 /// as long as the mount; other file systems have none.
-fn release_reserve(device: &LoopDevice) {
-    if let Some(name) = device.path().file_name() {
+fn release_reserve(device: &Device) {
+    // The name of a volume of the device mapper is a link to the kernel's.
+    let node = fs::canonicalize(device.path()).unwrap_or_default();
+    if let Some(name) = node.file_name() {
         let setting = std::path::Path::new("/sys/fs/ext4")
             .join(name)
             .join("reserved_clusters");

@@ -8,7 +8,7 @@
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::bytes::{has, holds, le64};
+use crate::bytes::{has, holds, le64};
 use crate::units::Lba;
 
 /// The code area of a master boot record, in bytes.

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{BootCode, Layout, Partition, PartitionTable, Slot, TypeCode};
+use super::{BootCode, Content, Layout, Partition, PartitionTable, Slot, TypeCode, VolumeGroup};
 
 impl fmt::Display for Layout {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -13,8 +13,77 @@ impl fmt::Display for Layout {
         for partition in &self.partitions {
             writeln!(f, "{partition}")?;
         }
+        for group in &self.volume_groups {
+            write!(f, "{group}")?;
+        }
+        for fault in &self.lvm_faults {
+            writeln!(
+                f,
+                "LVM         metadata on {} not understood: {}",
+                place(fault.partition),
+                fault.reason
+            )?;
+        }
         Ok(())
     }
+}
+
+impl fmt::Display for VolumeGroup {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "group       {}, UUID {} on ", self.name, self.uuid)?;
+        for (index, physical) in self.physical_volumes.iter().enumerate() {
+            if index > 0 {
+                f.write_str(", ")?;
+            }
+            match physical.partition {
+                Some(number) => f.write_str(&place(number))?,
+                None => write!(f, "{} (not on this disk)", physical.uuid.escape_debug())?,
+            }
+        }
+        writeln!(f)?;
+        for volume in self.logical_volumes.iter().filter(|volume| volume.visible) {
+            write!(
+                f,
+                "volume      {}/{} {} bytes, {}, {}",
+                self.name,
+                volume.name,
+                volume.size,
+                volume.kind.name(),
+                volume.content.kind.name()
+            )?;
+            identifiers(f, &volume.content, None)?;
+            if let Some(obstacle) = &volume.obstacle {
+                write!(f, " (cannot be had: {obstacle})")?;
+            }
+            writeln!(f)?;
+        }
+        Ok(())
+    }
+}
+
+fn place(partition: u32) -> String {
+    match partition {
+        0 => "the whole disk".to_owned(),
+        number => format!("partition {number}"),
+    }
+}
+
+fn identifiers(
+    f: &mut fmt::Formatter<'_>,
+    content: &Content,
+    part_label: Option<&String>,
+) -> fmt::Result {
+    for (tag, value) in [
+        ("UUID", content.uuid.as_ref()),
+        ("LABEL", content.label.as_ref()),
+        ("PARTLABEL", part_label),
+    ] {
+        if let Some(value) = value {
+            // A label is whatever bytes the guest put there.
+            write!(f, " {tag}={}", value.escape_debug())?;
+        }
+    }
+    Ok(())
 }
 
 impl fmt::Display for PartitionTable {
@@ -57,20 +126,13 @@ impl fmt::Display for Partition {
             TypeCode::Dos(code) => write!(f, "{code:#04x}")?,
             TypeCode::Gpt(guid) => f.write_str(guid)?,
         }
+        if let Some(role) = self.role() {
+            write!(f, " ({role})")?;
+        }
         write!(f, ", {}", self.content.kind.name())?;
         if self.slot == Slot::Logical {
             f.write_str(" (logical)")?;
         }
-        for (tag, value) in [
-            ("UUID", &self.content.uuid),
-            ("LABEL", &self.content.label),
-            ("PARTLABEL", &self.part_label),
-        ] {
-            if let Some(value) = value {
-                // A label is whatever bytes the guest put there.
-                write!(f, " {tag}={}", value.escape_debug())?;
-            }
-        }
-        Ok(())
+        identifiers(f, &self.content, self.part_label.as_ref())
     }
 }

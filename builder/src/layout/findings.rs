@@ -45,24 +45,79 @@ pub fn findings(layout: &Layout) -> Vec<Finding> {
     overlap(layout, &mut found);
     found.extend(active(layout));
     encrypted(layout, &mut found);
+    missing_volumes(layout, &mut found);
+    lvm_faults(layout, &mut found);
     found
+}
+
+/// What explains that no root file system was found: volumes of which a part is not on the disk.
+pub fn partial_volumes(layout: &Layout) -> Vec<Finding> {
+    let partial = layout.volume_groups.iter().flat_map(|group| {
+        let volumes = group.logical_volumes.iter();
+        volumes
+            .filter(|volume| volume.visible && volume.is_partial())
+            .map(move |volume| (group, volume))
+    });
+    partial
+        .map(|(group, volume)| {
+            finding(
+                (MISSING_VOLUME, Severity::Blocker),
+                format!("logical volume {}/{}", group.name, volume.name),
+                volume.obstacle.clone().unwrap_or_default(),
+                "a part of the volume is on another disk, and no root file system is on this one",
+                "move the volume to the boot disk (pvmove, vgreduce) and export it again",
+            )
+        })
+        .collect()
+}
+
+const MISSING_VOLUME: &str = "disk/missing-volume";
+
+/// Groups go on without a physical volume; what needs it does not. Which of that the guest cannot
+/// do without, its fstab says.
+fn missing_volumes(layout: &Layout, found: &mut Vec<Finding>) {
+    for group in &layout.volume_groups {
+        for physical in &group.physical_volumes {
+            if physical.partition.is_none() {
+                found.push(finding(
+                    (MISSING_VOLUME, Severity::Warning),
+                    format!("volume group {}", group.name),
+                    format!("physical volume {}", physical.uuid.escape_debug()),
+                    "a physical volume of the group is not on this disk, or not for certain",
+                    "remove it from the group (pvmove, vgreduce) before the export",
+                ));
+            }
+        }
+    }
+}
+
+fn lvm_faults(layout: &Layout, found: &mut Vec<Finding>) {
+    for fault in &layout.lvm_faults {
+        found.push(finding(
+            ("disk/lvm-metadata", Severity::Warning),
+            match fault.partition {
+                0 => DISK.to_owned(),
+                number => format!("partition {number}"),
+            },
+            fault.reason.clone(),
+            "metadata of LVM are not understood",
+            "look at them with vgck and pvck; vgcfgrestore brings an older state back",
+        ));
+    }
 }
 
 /// File systems whose journal has to be replayed: whoever reads them without writing, as `check`
 /// does, does not see what is in it.
 pub fn unclean(layout: &Layout) -> Vec<Finding> {
-    let unclean = layout
-        .partitions
-        .iter()
-        .filter(|partition| partition.content.needs_recovery);
+    let unclean = layout.parts().filter(|part| part.content().needs_recovery);
     unclean
-        .map(|partition| {
+        .map(|part| {
             finding(
                 ("disk/unclean", Severity::Note),
-                subject(partition),
+                part.id().to_string(),
                 format!(
                     "the journal of an {} is not empty",
-                    partition.content.kind.name()
+                    part.content().kind.name()
                 ),
                 "the file system was not unmounted: its last changes are not looked at",
                 "shut the machine down before its disk is exported; build replays the journal",
@@ -188,6 +243,7 @@ fn state(state: HeaderState) -> &'static str {
         HeaderState::Implausible => "implausible",
         HeaderState::HeaderChecksum => "damaged (header checksum)",
         HeaderState::TableChecksum => "damaged (table checksum)",
+        HeaderState::Displaced => "not at the end of the disk, which was enlarged",
     }
 }
 
@@ -325,9 +381,8 @@ fn encrypted(layout: &Layout, found: &mut Vec<Finding>) {
     const MESSAGE: &str = "it is encrypted, and OCI imports no encrypted disk";
     const HINT: &str = "decrypt it before the export; OCI encrypts boot volumes by itself";
     let parts = layout
-        .partitions
-        .iter()
-        .map(|partition| (subject(partition), partition.content.kind));
+        .parts()
+        .map(|part| (part.id().to_string(), part.content().kind));
     let whole = match &layout.table {
         PartitionTable::None { content } => Some((DISK.to_owned(), content.kind)),
         PartitionTable::Dos { .. } | PartitionTable::Gpt { .. } => None,

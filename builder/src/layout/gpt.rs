@@ -8,8 +8,8 @@ use std::io::{self, Read, Seek};
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::bytes::{Window, guid, has, le32, le64, sector};
 use super::{Content, Partition, Slot, TypeCode};
+use crate::bytes::{Window, crc32, guid, has, le32, le64, sector, utf16};
 use crate::units::{ByteRange, Lba, SECTOR_SIZE};
 
 const SIGNATURE: &[u8] = b"EFI PART";
@@ -34,6 +34,8 @@ pub enum HeaderState {
     HeaderChecksum,
     /// The table does not match its checksum.
     TableChecksum,
+    /// The backup is whole, but not at the end of the disk, which has grown since.
+    Displaced,
 }
 
 /// Both copies of a GPT and the partitions.
@@ -80,6 +82,12 @@ pub(super) fn read<R: Read + Seek>(disk: &mut R, disk_size: u64) -> io::Result<G
         backup: state(&backup),
         partitions: Vec::new(),
     };
+    if let (Ok(copy), Err(HeaderState::Missing)) = (&primary, &backup) {
+        let alternate = Lba::new(le64(&copy.header, 32));
+        if alternate < last && alternate > Lba::new(1) && read_copy(disk, alternate)?.is_ok() {
+            gpt.backup = HeaderState::Displaced;
+        }
+    }
     if let Ok(copy) = primary.or(backup) {
         gpt.disk_guid = guid(&copy.header, 56);
         gpt.partitions = (1..)
@@ -112,11 +120,11 @@ fn read_copy<R: Read + Seek>(disk: &mut R, at: Lba) -> io::Result<Result<Copy, H
     };
     let mut unsigned = header[..header_size].to_vec();
     unsigned[16..20].fill(0);
-    if crc32(&unsigned) != le32(&header, 16) {
+    if checksum(&unsigned) != le32(&header, 16) {
         return Ok(Err(HeaderState::HeaderChecksum));
     }
     let table = Window::new(disk, range).read(0, table_len)?;
-    if crc32(&table) != le32(&header, 88) {
+    if checksum(&table) != le32(&header, 88) {
         return Ok(Err(HeaderState::TableChecksum));
     }
     Ok(Ok(Copy {
@@ -131,11 +139,6 @@ fn partition(number: u32, entry: &[u8]) -> Option<Partition> {
     let first = le64(entry, 32);
     let last = le64(entry, 40);
     let count = last.checked_sub(first)?.checked_add(1)?;
-    let name: Vec<u16> = entry[56..128]
-        .chunks_exact(2)
-        .map(|pair| u16::from_le_bytes([pair[0], pair[1]]))
-        .take_while(|&unit| unit != 0)
-        .collect();
     Some(Partition {
         number,
         slot: Slot::Gpt,
@@ -143,16 +146,12 @@ fn partition(number: u32, entry: &[u8]) -> Option<Partition> {
         active: le64(entry, 48) & 4 != 0,
         range: ByteRange::of_sectors(Lba::new(first), count)?,
         part_uuid: guid(entry, 16).unwrap_or_default(),
-        part_label: (!name.is_empty()).then(|| String::from_utf16_lossy(&name)),
+        part_label: utf16(&entry[56..128]),
         content: Content::default(),
     })
 }
 
-/// The CRC-32 of the UEFI specification (ISO 3309), bit by bit: a table is 16 KiB.
-fn crc32(bytes: &[u8]) -> u32 {
-    !bytes.iter().fold(u32::MAX, |crc, &byte| {
-        (0..8).fold(crc ^ u32::from(byte), |crc, _| {
-            (crc >> 1) ^ (0xedb8_8320 & (crc & 1).wrapping_neg())
-        })
-    })
+/// The CRC-32 of the UEFI specification.
+fn checksum(bytes: &[u8]) -> u32 {
+    !crc32(u32::MAX, bytes)
 }

@@ -1,4 +1,4 @@
-//! What is on a disk, read from its bytes alone: partition table, boot code, superblocks.
+//! What is on a disk, read from its bytes alone: partition table, boot code, superblocks, LVM.
 //!
 //! Nothing here mounts, writes or decides: [`Layout`] is data, and [`findings`](findings::findings)
 //! says what is wrong with it. What needs files of the guest (boot loader configuration,
@@ -9,12 +9,13 @@
 //! (`block/partitions/msdos.c`) for the numbers of logical partitions.
 
 mod boot_code;
-mod bytes;
 mod display;
 pub mod findings;
 mod gpt;
 mod mbr;
+mod part;
 mod superblock;
+mod volume_group;
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
@@ -25,11 +26,17 @@ use serde::{Serialize, Serializer};
 pub use boot_code::BootCode;
 pub use gpt::HeaderState;
 pub use mbr::{ChainFault, ChainFaultKind};
+pub(crate) use part::Part;
+pub use part::PartId;
 pub use superblock::{Content, ContentKind, LinuxFs};
 pub(crate) use superblock::{SWAP_HEAD, is_hibernated};
+pub use volume_group::{
+    LogicalName, LogicalVolume, LvmFault, PhysicalVolume, VolumeGroup, VolumeKind,
+};
 
+use crate::bytes::{FirstBytes, Window, sector};
+use crate::lvm::Backing;
 use crate::units::{ByteRange, Lba, SECTOR_SIZE};
-use bytes::{FirstBytes, Window, sector};
 
 /// The disk could not be read.
 #[derive(Debug, thiserror::Error)]
@@ -53,6 +60,12 @@ pub struct Layout {
     pub table: PartitionTable,
     /// The partitions, by number.
     pub partitions: Vec<Partition>,
+    /// The volume groups of LVM2, by name.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub volume_groups: Vec<VolumeGroup>,
+    /// What is not understood of LVM2's metadata.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub lvm_faults: Vec<LvmFault>,
 }
 
 /// How a disk is divided.
@@ -187,12 +200,8 @@ impl Layout {
                 let whole = ByteRange::new(0, disk_size).unwrap_or(EMPTY);
                 let content = Content::probe(&mut Window::new(disk, whole))?;
                 if content.kind.is_known() {
-                    return Ok(Self::new(
-                        disk_size,
-                        mbr_signature,
-                        PartitionTable::None { content },
-                        partitions,
-                    ));
+                    let table = PartitionTable::None { content };
+                    return Self::with_groups(disk, disk_size, mbr_signature, table, partitions);
                 }
             }
             PartitionTable::Dos {
@@ -209,22 +218,49 @@ impl Layout {
                 Content::probe(&mut Window::new(disk, partition.range))?
             };
         }
-        Ok(Self::new(disk_size, mbr_signature, table, partitions))
+        Self::with_groups(disk, disk_size, mbr_signature, table, partitions)
     }
 
-    fn new(
+    fn with_groups<R: Read + Seek>(
+        disk: &mut R,
         disk_size: u64,
         mbr_signature: bool,
         table: PartitionTable,
         partitions: Vec<Partition>,
-    ) -> Self {
-        Self {
+    ) -> io::Result<Self> {
+        let (volume_groups, lvm_faults) = volume_group::read(disk, disk_size, &table, &partitions)?;
+        Ok(Self {
             disk_size,
             sector_size: SECTOR_SIZE,
             mbr_signature,
             table,
             partitions,
+            volume_groups,
+            lvm_faults,
+        })
+    }
+
+    /// Fills in what is in the thin volumes, which only the kernel can tell: `look` gives it for
+    /// what a volume is made of.
+    pub(crate) fn look_into_thin_volumes(&mut self, look: impl Fn(&Backing) -> Option<Content>) {
+        let volumes = self
+            .volume_groups
+            .iter_mut()
+            .flat_map(|group| &mut group.logical_volumes);
+        for volume in volumes.filter(|volume| volume.visible && volume.kind == VolumeKind::Thin) {
+            if let Ok(backing) = &volume.backing
+                && let Some(content) = look(backing)
+            {
+                volume.content = content;
+            }
         }
+    }
+
+    /// What fills a whole device; `None` where it cannot be read.
+    pub(crate) fn content_of<R: Read + Seek>(mut device: R) -> Option<Content> {
+        let size = device.seek(SeekFrom::End(0)).ok()?;
+        let whole = ByteRange::new(0, size)?;
+        Content::probe(&mut Window::new(&mut device, whole)).ok()
     }
 
     /// The code in sector 0; `None` where there is no partition table.
@@ -246,12 +282,32 @@ impl Layout {
 }
 
 impl Partition {
+    /// What the type says that the partition is for, where that matters to byoi.
+    pub fn role(&self) -> Option<&'static str> {
+        match &self.type_code {
+            TypeCode::Dos(code) => match code {
+                0x82 => Some("Linux swap"),
+                0x8e => Some("Linux LVM"),
+                0xef => Some("EFI system"),
+                0xfd => Some("Linux RAID"),
+                _ => None,
+            },
+            TypeCode::Gpt(guid) => match guid.as_str() {
+                "c12a7328-f81f-11d2-ba4b-00a0c93ec93b" => Some("EFI system"),
+                "21686148-6449-6e6f-744e-656564454649" => Some("BIOS boot"),
+                "0657fd6d-a4ab-43c4-84e5-0933c84b4f4f" => Some("Linux swap"),
+                "e6d6d379-f507-44c2-a23c-238f2a3df928" => Some("Linux LVM"),
+                "a19d880f-05fc-4d3b-a006-743f0f84911e" => Some("Linux RAID"),
+                "bc13c2ff-59e6-4262-a352-b275fd6f7172" => Some("extended boot"),
+                "4f68bce3-e8cd-4db1-96e7-fbcaf984b709" => Some("Linux root"),
+                _ => None,
+            },
+        }
+    }
+
     /// Whether firmware that speaks UEFI looks for a boot loader here.
     pub fn is_efi_system(&self) -> bool {
-        match &self.type_code {
-            TypeCode::Dos(code) => *code == 0xef,
-            TypeCode::Gpt(guid) => guid == "c12a7328-f81f-11d2-ba4b-00a0c93ec93b",
-        }
+        self.role() == Some("EFI system")
     }
 }
 

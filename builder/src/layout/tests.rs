@@ -9,6 +9,8 @@ use proptest::prelude::*;
 
 use super::findings::findings;
 use super::*;
+use crate::bytes::crc32;
+use crate::lvm::testing;
 use byoi_agent::finding::Severity;
 
 const MIB: u64 = 1024 * 1024;
@@ -329,6 +331,162 @@ fn a_damaged_gpt_is_read_from_its_other_copy() {
     }
 }
 
+#[test]
+fn gpt_headers_that_cannot_be_are_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("disk");
+    let cases: [(usize, &[u8]); 7] = [
+        // How many entries, and how large they are.
+        (80, &u32::MAX.to_le_bytes()),
+        (84, &0_u32.to_le_bytes()),
+        (84, &u32::MAX.to_le_bytes()),
+        (84, &136_u32.to_le_bytes()),
+        // Where the table is, where the header is, how long it is.
+        (72, &u64::MAX.to_le_bytes()),
+        (24, &7_u64.to_le_bytes()),
+        (12, &4096_u32.to_le_bytes()),
+    ];
+    for (at, bytes) in cases {
+        fs::remove_file(&path).ok();
+        File::create(&path).unwrap().set_len(64 * MIB).unwrap();
+        partition_table(&path, "label: gpt\\nsize=8M\\nsize=8M\\n");
+        let mut disk = fs::read(&path).unwrap();
+        let header = &mut disk[512..1024];
+        header[at..at + bytes.len()].copy_from_slice(bytes);
+        header[16..20].fill(0);
+        let sum = !crc32(u32::MAX, &header[..92]);
+        header[16..20].copy_from_slice(&sum.to_le_bytes());
+        let layout = read(disk);
+        let PartitionTable::Gpt {
+            primary, backup, ..
+        } = layout.table
+        else {
+            panic!("{:?}", layout.table);
+        };
+        assert_eq!(primary, HeaderState::Implausible, "{at}");
+        assert_eq!(backup, HeaderState::Valid, "{at}");
+        assert_eq!(layout.partitions.len(), 2, "{at}");
+    }
+}
+
+#[test]
+fn a_disk_that_was_enlarged_is_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("disk");
+    let file = File::create(&path).unwrap();
+    file.set_len(64 * MIB).unwrap();
+    partition_table(
+        &path,
+        "label: gpt\\nsize=8M,type=uefi\\nsize=1M,type=21686148-6449-6E6F-744E-656564454649\\n",
+    );
+    file.set_len(80 * MIB).unwrap();
+    let layout = read_file(&path);
+    assert!(
+        matches!(
+            layout.table,
+            PartitionTable::Gpt {
+                primary: HeaderState::Valid,
+                backup: HeaderState::Displaced,
+                ..
+            }
+        ),
+        "{:?}",
+        layout.table
+    );
+    assert!(rules(&layout).contains(&("disk/gpt", Severity::Warning)));
+    let roles: Vec<_> = layout.partitions.iter().map(Partition::role).collect();
+    assert_eq!(roles, [Some("EFI system"), Some("BIOS boot")]);
+}
+
+/// A disk with one partition, a physical volume with this text.
+fn disk_with_group(text: &str) -> Vec<u8> {
+    let mut bytes = disk(2048, &[(0, &[(0x80, 0x8e, 2048, 6144)])]);
+    bytes.extend(testing::volume('a', 3 * 1024 * 1024, text, 512));
+    bytes
+}
+
+#[test]
+fn volume_groups_are_part_of_the_layout() {
+    let root = testing::logical("ro-ot", &[(4, &testing::linear("pv0", 2))]);
+    let hidden =
+        testing::logical("hidden", &[(1, &testing::linear("pv0", 9))]).replace(", \"VISIBLE\"", "");
+    let partial = testing::logical("usr", &[(1, &testing::linear("pv1", 0))]);
+    let text = testing::text(7, "ab", &(root + &hidden + &partial));
+    let mut bytes = disk_with_group(&text);
+    let start = 2 * 1024 * 1024 + 2 * 64 * 1024;
+    bytes[start + 4086..][..10].copy_from_slice(b"SWAPSPACE2");
+    let layout = read(bytes);
+    let json = serde_json::to_value(&layout.volume_groups).unwrap();
+    let uuid = testing::uuid;
+    let missing = format!("the physical volume {} is not on this disk", uuid('b'));
+    let expected = serde_json::json!([{
+        "name": "vg",
+        "uuid": uuid('g'),
+        "seqno": 7,
+        "extent_size": 65536,
+        "physical_volumes": [
+            {"uuid": uuid('a'), "partition": 1, "size": 1_048_576},
+            {"uuid": uuid('b'), "partition": null, "size": 1_048_576},
+        ],
+        "logical_volumes": [
+            {
+                "name": "ro-ot", "uuid": "ro-ot", "kind": "linear", "visible": true,
+                "size": 262_144, "partition": 1, "range": {"start": start, "len": 262_144},
+                "content": {"kind": "swap"},
+            },
+            {
+                "name": "hidden", "uuid": "hidden", "kind": "linear", "visible": false,
+                "size": 65536, "partition": 1,
+                "range": {"start": start + 7 * 65536, "len": 65536},
+                "content": {"kind": "unknown"},
+            },
+            {
+                "name": "usr", "uuid": "usr", "kind": "linear", "visible": true,
+                "size": 65536, "partition": null, "content": {"kind": "unknown"},
+                "obstacle": missing,
+            },
+        ],
+    }]);
+    assert_eq!(json, expected);
+    let found = rules(&layout);
+    assert!(
+        found.contains(&("disk/missing-volume", Severity::Warning)),
+        "{found:?}"
+    );
+    let partial = super::findings::partial_volumes(&layout);
+    assert_eq!(partial.len(), 1);
+    assert_eq!(partial[0].subject, "logical volume vg/usr");
+    assert!(partial[0].blocks());
+    let shown = layout.to_string();
+    for line in [
+        "volume      vg/ro-ot 262144 bytes, linear, swap\n",
+        "(not on this disk)",
+        "(cannot be had: the physical volume",
+    ] {
+        assert!(shown.contains(line), "{line}\n{shown}");
+    }
+    assert!(!shown.contains("hidden"), "{shown}");
+}
+
+#[test]
+fn metadata_that_cannot_be_are_a_finding() {
+    let text = testing::text(1, "a", "root {\n");
+    let layout = read(disk_with_group(&text));
+    assert_eq!(layout.volume_groups, []);
+    assert!(rules(&layout).contains(&("disk/lvm-metadata", Severity::Warning)));
+}
+
+#[test]
+fn extents_that_another_partition_covers_are_not_free() {
+    let text = testing::text(1, "a", "");
+    let free = |bytes| read(bytes).volume_groups[0].free.len();
+    let mut bytes = disk_with_group(&text);
+    assert_eq!(free(bytes.clone()), 1);
+    let other = disk(1, &[(0, &[(0x80, 0x8e, 2048, 6144), (0, 0x83, 5000, 10)])]);
+    bytes[..512].copy_from_slice(&other);
+    assert_eq!(free(bytes), 0);
+}
+
 /// What blkid says about a whole file.
 fn blkid(path: &Path) -> BTreeMap<String, String> {
     let output = Cmd::new("blkid")
@@ -371,8 +529,15 @@ fn superblocks_are_read_as_blkid_reads_them() {
         (ContentKind::Vfat, 16, "mkfs.vfat -F 12 -n BOOT"),
         (ContentKind::Vfat, 16, "mkfs.vfat -F 16"),
         (ContentKind::Vfat, 64, "mkfs.vfat -F 32 -n EFI"),
+        (ContentKind::Vfat, 64, "mkfs.vfat -F 32"),
         (ContentKind::Ntfs, 16, "mkfs.ntfs -q -F"),
+        (
+            ContentKind::Ntfs,
+            16,
+            "mkfs.ntfs -q -F -c 65536 -L 'Daten und mehr'",
+        ),
         (ContentKind::ExFat, 16, "mkfs.exfat"),
+        (ContentKind::ExFat, 16, "mkfs.exfat -L stick"),
         (ContentKind::Swap, 16, "mkswap -q -L sw"),
         (ContentKind::Luks1, 32, &format!("{luks} --type luks1")),
         (
@@ -435,6 +600,74 @@ fn raid_members_are_read_as_blkid_reads_them() {
     // Size and disks, which blkid wants to make sense.
     block[4..8].copy_from_slice(&0_u32.to_le_bytes());
     compare_raid(&path, &block, 8 * MIB - 64 * 1024);
+}
+
+/// A pair of a list in XDR: a name, a type, one value.
+fn xdr_pair(name: &str, kind: u32, value: &[u8]) -> Vec<u8> {
+    let word = |number: usize| u32::try_from(number).unwrap().to_be_bytes();
+    let mut pair = Vec::new();
+    pair.extend(word(name.len()));
+    pair.extend(name.as_bytes());
+    pair.resize(pair.len().next_multiple_of(4), 0);
+    pair.extend(kind.to_be_bytes());
+    pair.extend(word(1));
+    pair.extend(value);
+    pair.resize(pair.len().next_multiple_of(4), 0);
+    [word(pair.len() + 8).to_vec(), word(64).to_vec(), pair].concat()
+}
+
+#[test]
+fn zfs_and_bcache_are_read_as_blkid_reads_them() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("part");
+    let mut zfs = vec![0; 256 * 1024];
+    let name = [&4_u32.to_be_bytes()[..], b"tank"].concat();
+    let pairs = [
+        vec![1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1],
+        xdr_pair("version", 8, &5000_u64.to_be_bytes()),
+        xdr_pair("name", 9, &name),
+        xdr_pair("pool_guid", 8, &1_234_567_890_123_456_789_u64.to_be_bytes()),
+        xdr_pair("guid", 8, &42_u64.to_be_bytes()),
+        vec![0; 8],
+    ]
+    .concat();
+    zfs[16 * 1024..][..pairs.len()].copy_from_slice(&pairs);
+    for block in zfs[128 * 1024..].chunks_exact_mut(1024).take(8) {
+        block[..8].copy_from_slice(&0x00ba_b10c_u64.to_le_bytes());
+        block[8..16].copy_from_slice(&5000_u64.to_le_bytes());
+    }
+    let mut bcache = vec![0; 8192];
+    bcache[4096 + 8..][..8].copy_from_slice(&8_u64.to_le_bytes());
+    bcache[4096 + 24..][..16].copy_from_slice(&[
+        0xc6, 0x85, 0x73, 0xf6, 0x4e, 0x1a, 0x45, 0xca, 0x82, 0x65, 0xf5, 0x7f, 0x48, 0xba, 0x6d,
+        0x81,
+    ]);
+    bcache[4096 + 40..][..16].fill(0x5a);
+    bcache[4096 + 72..][..5].copy_from_slice(b"cache");
+    for (bytes, kind, uuid, label) in [
+        (zfs, ContentKind::Zfs, "1234567890123456789", "tank"),
+        (
+            bcache,
+            ContentKind::Bcache,
+            "5a5a5a5a-5a5a-5a5a-5a5a-5a5a5a5a5a5a",
+            "cache",
+        ),
+    ] {
+        fs::remove_file(&path).ok();
+        let file = File::create(&path).unwrap();
+        file.set_len(64 * MIB).unwrap();
+        file.write_all_at(&bytes, 0).unwrap();
+        let content = content(&path);
+        assert_eq!(content.kind, kind);
+        assert_eq!(content.uuid.as_deref(), Some(uuid));
+        assert_eq!(content.label.as_deref(), Some(label));
+        // Newer versions of blkid also want a checksum, and then say nothing.
+        let blkid = blkid(&path);
+        if !blkid.is_empty() {
+            assert_eq!(blkid.get("TYPE").map(String::as_str), Some(kind.name()));
+            assert_eq!(blkid.get("UUID").map(String::as_str), Some(uuid));
+        }
+    }
 }
 
 fn compare_raid(path: &Path, block: &[u8], offset: u64) {
@@ -566,5 +799,40 @@ proptest! {
         let whole = ByteRange::new(0, len).unwrap();
         let mut disk = Cursor::new(head);
         Content::probe(&mut Window::new(&mut disk, whole)).unwrap();
+    }
+
+    /// The file systems whose label is somewhere else on the volume, and what is looked for beyond.
+    #[test]
+    fn no_volume_does_harm(
+        sector in proptest::collection::vec(any::<u8>(), 512),
+        rest in proptest::collection::vec(any::<u8>(), 2048),
+        kind in 0..4_usize,
+    ) {
+        let mut bytes = sector;
+        bytes[510..].copy_from_slice(&[0x55, 0xaa]);
+        match kind {
+            0 => bytes[3..11].copy_from_slice(b"NTFS    "),
+            1 => {
+                bytes[3..11].copy_from_slice(b"EXFAT   ");
+                bytes[108..110].copy_from_slice(&[9, 3]);
+            }
+            2 => {
+                bytes[..3].copy_from_slice(&[0xeb, 0, 0x90]);
+                bytes[11..14].copy_from_slice(&[0, 2, 8]);
+                bytes[16] = 2;
+                bytes[21] = 0xf8;
+                bytes[82..87].copy_from_slice(b"FAT32");
+            }
+            _ => {}
+        }
+        bytes.extend(rest.iter().cycle().take(256 * 1024));
+        if kind == 3 {
+            for block in bytes[128 * 1024..].chunks_exact_mut(1024).take(4) {
+                block[..8].copy_from_slice(&0x00ba_b10c_u64.to_le_bytes());
+            }
+        }
+        let len = u64::try_from(bytes.len()).unwrap();
+        let whole = ByteRange::new(0, len).unwrap();
+        Content::probe(&mut Window::new(&mut Cursor::new(bytes), whole)).unwrap();
     }
 }

@@ -68,13 +68,15 @@ pub fn inspect(
     let source = SourceImage::open_any(input, workdir, narrator)?;
     let disk = stages.time("copy", || source.raw_disk(workdir, narrator))?;
     let layout = disk.layout()?;
-    let mut report = BuildReport::unjudged(super::subject(&source, None), Some(layout.clone()));
+    let mut report = BuildReport::unjudged(super::subject(&source, None), Some(layout));
     if let Err(error) = preflight::require_root() {
         narrator.say(&format!("the guest is left out: {error}"));
     } else {
         let private = PrivateMounts::enter()?;
         let scratch = Scratch::new(workdir)?;
         let disk = AttachedDisk::of_source(disk)?;
+        let layout = disk.layout()?;
+        report.layout = Some(layout.clone());
         match stages.time("guest", || mount(disk, &layout, &scratch, &private)) {
             Ok(guest) => {
                 report.add_guest(prepare::facts(&guest)?, guest.mounts().to_vec());

@@ -7,13 +7,19 @@ mod device_name;
 
 pub(crate) use device_name::{DeviceName, OwnDisk, Whose};
 
-use crate::layout::{Layout, Partition};
+use crate::layout::{Layout, LogicalName, LogicalVolume, Part, PartId, VolumeGroup};
 
-/// A partition of the disk and what it holds. Identifiers are written as `blkid` writes them.
+/// A partition or logical volume of the disk and what it holds. Identifiers are written as `blkid`
+/// writes them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Volume {
-    /// The number of the partition, from 1; 0 for a file system on the bare disk.
+    /// The number of the partition, from 1; 0 for a file system on the bare disk. That of a logical
+    /// volume is the number of the partition that it begins on.
     pub number: u32,
+    /// The name of a logical volume.
+    pub logical: Option<LogicalName>,
+    /// Whether a part of it is on another disk.
+    pub partial: bool,
     /// The type of what it holds, as `blkid` names it: `ext4`, `swap`, `LVM2_member`.
     pub fs_type: Option<String>,
     /// The UUID of the file system.
@@ -26,20 +32,40 @@ pub struct Volume {
     pub partlabel: Option<String>,
 }
 
-impl From<&Partition> for Volume {
-    fn from(partition: &Partition) -> Self {
-        Self {
-            number: partition.number,
-            fs_type: Some(partition.content.kind.name().to_owned()),
-            uuid: partition.content.uuid.clone(),
-            label: partition.content.label.clone(),
-            partuuid: Some(partition.part_uuid.clone()),
-            partlabel: partition.part_label.clone(),
+impl From<Part<'_>> for Volume {
+    fn from(part: Part<'_>) -> Self {
+        let content = part.content();
+        let mut volume = Self {
+            number: part.partition(),
+            fs_type: Some(content.kind.name().to_owned()),
+            uuid: content.uuid.clone(),
+            label: content.label.clone(),
+            ..Self::default()
+        };
+        match (part, part.id()) {
+            (Part::Partition(partition), _) => {
+                volume.partuuid = Some(partition.part_uuid.clone());
+                volume.partlabel.clone_from(&partition.part_label);
+            }
+            (Part::Logical(_, logical), PartId::Logical(name)) => {
+                volume.logical = Some(name);
+                volume.partial = logical.is_partial();
+            }
+            (Part::Logical(..), PartId::Partition(_)) => {}
         }
+        volume
     }
 }
 
 impl Volume {
+    /// Which part of the disk it is.
+    pub(crate) fn id(&self) -> PartId {
+        match &self.logical {
+            Some(name) => PartId::Logical(name.clone()),
+            None => PartId::Partition(self.number),
+        }
+    }
+
     /// A name that stays the same on every machine, as `fstab` and `root=` take it.
     pub(crate) fn stable_name(&self) -> Option<String> {
         match (&self.uuid, &self.partuuid) {
@@ -62,6 +88,32 @@ impl Volume {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Volumes {
     volumes: Vec<Volume>,
+    /// Whether there may be volumes that are not listed.
+    opaque: bool,
+    /// The volume groups; `None` where nobody looked for them.
+    groups: Option<Vec<Group>>,
+}
+
+/// A volume group of which a part is on the disk.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Group {
+    name: String,
+    uuid: String,
+    /// The UUIDs of the volumes that are listed, by their names.
+    volumes: Vec<(String, String)>,
+}
+
+impl From<&VolumeGroup> for Group {
+    fn from(group: &VolumeGroup) -> Self {
+        let visible = group.logical_volumes.iter().filter(|volume| volume.visible);
+        Self {
+            name: group.name.clone(),
+            uuid: group.uuid.clone(),
+            volumes: visible
+                .map(|volume| (volume.name.clone(), volume.uuid.clone()))
+                .collect(),
+        }
+    }
 }
 
 /// What a name means.
@@ -83,14 +135,39 @@ const VIRTUAL_DEVICES: [&str; 7] = ["loop", "zram", "ram", "fuse", "shm", "root"
 const REMOVABLE_DEVICES: [&str; 6] = ["cdrom", "cdrw", "dvd", "fd", "scd", "sr"];
 
 impl Volumes {
-    /// What is on the disk.
+    /// What is on the disk, nobody having looked for logical volumes.
     pub fn new(volumes: Vec<Volume>) -> Self {
-        Self { volumes }
+        Self {
+            opaque: volumes.iter().any(Volume::is_container),
+            volumes,
+            groups: None,
+        }
     }
 
     /// What is on a disk with this layout.
     pub fn on(layout: &Layout) -> Self {
-        Self::new(layout.partitions.iter().map(Volume::from).collect())
+        let mut volumes = Self::new(layout.parts().map(Volume::from).collect());
+        let groups = &layout.volume_groups;
+        let opened = |volume: &Volume| {
+            let members = groups.iter().flat_map(|group| &group.physical_volumes);
+            volume.fs_type.as_deref() == Some("LVM2_member")
+                && members
+                    .map(|member| member.partition)
+                    .any(|at| at == Some(volume.number))
+        };
+        volumes.opaque = volumes
+            .volumes
+            .iter()
+            .any(|volume| volume.is_container() && !opened(volume))
+            || !layout.lvm_faults.is_empty()
+            || groups.iter().any(|group| {
+                let logical = group.logical_volumes.iter();
+                logical
+                    .filter(|volume| volume.visible)
+                    .any(|volume| !volume.is_looked_into() && !is_pool(volume))
+            });
+        volumes.groups = Some(groups.iter().map(Group::from).collect());
+        volumes
     }
 
     /// The identifiers of the file systems as `fstab` sources, such as `UUID=…`.
@@ -104,6 +181,10 @@ impl Volumes {
                 ("PARTLABEL", &volume.partlabel),
             ] {
                 sources.extend(value.iter().map(|value| format!("{tag}={value}")));
+            }
+            if let Some(name) = &volume.logical {
+                sources.push(format!("/dev/mapper/{}", name.mapper()));
+                sources.push(format!("/dev/{name}"));
             }
         }
         sources
@@ -125,6 +206,9 @@ impl Volumes {
             .and_then(|link| link.split_once('/'))
             && let Some(found) = self.tagged(&tag.to_ascii_uppercase(), &unescape(value))
         {
+            return found;
+        }
+        if let Some(found) = self.logical(device) {
             return found;
         }
         if let Some(name) = DeviceName::parse(spec) {
@@ -161,8 +245,7 @@ impl Volumes {
                 .find(|volume| same_name(&volume.partlabel)),
             _ => return None,
         };
-        let inside =
-            matches!(tag, "UUID" | "LABEL") && self.volumes.iter().any(Volume::is_container);
+        let inside = matches!(tag, "UUID" | "LABEL") && self.opaque;
         Some(match found {
             Some(volume) => Resolution::Here(volume),
             None if inside => Resolution::Unknown,
@@ -170,12 +253,119 @@ impl Volumes {
         })
     }
 
+    /// What a name below `/dev` means that LVM or the device mapper gives; `None` where it is no
+    /// such name.
+    fn logical(&self, device: &str) -> Option<Resolution<'_>> {
+        let groups = self.groups.as_deref()?;
+        if let Some(id) = device.strip_prefix("disk/by-id/dm-uuid-LVM-") {
+            let plain = |uuid: &str| uuid.replace('-', "");
+            let found = groups.iter().find_map(|group| {
+                let volume = id.strip_prefix(&plain(&group.uuid))?;
+                let (name, _) = group
+                    .volumes
+                    .iter()
+                    .find(|(_, uuid)| plain(uuid) == volume)?;
+                self.named(&group.name, name)
+            });
+            return Some(found.unwrap_or(Resolution::Unknown));
+        }
+        let mapper = device
+            .strip_prefix("mapper/")
+            .or_else(|| device.strip_prefix("disk/by-id/dm-name-"));
+        let (group, volume) = match mapper {
+            Some(name) => split_mapper(name)?,
+            None => device
+                .split_once('/')
+                .filter(|(group, name)| !is_directory(group) && !name.contains('/'))
+                .map(|(group, name)| (group.to_owned(), name.to_owned()))?,
+        };
+        if let Some(found) = self.named(&group, &volume) {
+            return Some(found);
+        }
+        let here = groups.iter().any(|own| own.name == group);
+        let partition_of_multipath = volume
+            .strip_prefix("part")
+            .is_some_and(|number| number.bytes().all(|byte| byte.is_ascii_digit()));
+        Some(if here || (!self.opaque && !partition_of_multipath) {
+            Resolution::Elsewhere
+        } else {
+            Resolution::Unknown
+        })
+    }
+
+    /// The logical volume of this name.
+    fn named(&self, group: &str, volume: &str) -> Option<Resolution<'_>> {
+        let mut found = self.volumes.iter().filter(|own| {
+            own.logical
+                .as_ref()
+                .is_some_and(|name| name.group == group && name.volume == volume)
+        });
+        match (found.next(), found.next()) {
+            (None, _) => None,
+            (Some(volume), None) => Some(Resolution::Here(volume)),
+            // Two groups have the same name.
+            (Some(_), Some(_)) => Some(Resolution::Unknown),
+        }
+    }
+
     fn numbered(&self, number: u32) -> Resolution<'_> {
         self.volumes
             .iter()
-            .find(|volume| volume.number == number)
+            .find(|volume| volume.number == number && volume.logical.is_none())
             .map_or(Resolution::Elsewhere, Resolution::Here)
     }
+}
+
+/// Whether a logical volume holds other ones, all of which are listed.
+fn is_pool(volume: &LogicalVolume) -> bool {
+    use crate::layout::VolumeKind::{CachePool, ThinPool, VdoPool};
+    matches!(volume.kind, CachePool | ThinPool | VdoPool)
+}
+
+/// Directories below `/dev` that are no volume groups.
+fn is_directory(name: &str) -> bool {
+    matches!(
+        name,
+        "block"
+            | "bsg"
+            | "bus"
+            | "char"
+            | "cpu"
+            | "disk"
+            | "dma_heap"
+            | "dri"
+            | "fd"
+            | "input"
+            | "md"
+            | "mapper"
+            | "mqueue"
+            | "net"
+            | "pts"
+            | "shm"
+            | "snd"
+            | "vfio"
+            | "zvol"
+    )
+}
+
+/// Parts `vg-lv` as the device mapper has it: hyphens within a name are doubled.
+fn split_mapper(name: &str) -> Option<(String, String)> {
+    let bytes = name.as_bytes();
+    let mut at = 0;
+    while at < bytes.len() {
+        match (bytes[at], bytes.get(at + 1)) {
+            (b'-', Some(b'-')) => at += 2,
+            (b'-', _) => {
+                let (group, volume) = (name.get(..at)?, name.get(at + 1..)?);
+                let whole = !group.is_empty() && !volume.is_empty();
+                let single = volume.replace("--", "").contains('-');
+                return (whole && !single)
+                    .then(|| (group.replace("--", "-"), volume.replace("--", "-")));
+            }
+            _ => at += 1,
+        }
+    }
+    None
 }
 
 /// Reads the `\x20` by which udev writes what a name cannot hold.
@@ -280,6 +470,104 @@ mod tests {
         ] {
             assert_eq!(volumes.find(spec, &own), expected, "{spec}");
         }
+    }
+
+    /// A disk with two partitions' worth of logical volumes.
+    fn with_groups(opaque: bool) -> Volumes {
+        let logical = |group: &str, name: &str, uuid: &str| Volume {
+            logical: Some(LogicalName {
+                group: group.into(),
+                volume: name.into(),
+            }),
+            ..volume(2, "xfs", uuid)
+        };
+        Volumes {
+            volumes: vec![
+                volume(1, "ext4", "b007"),
+                volume(2, "LVM2_member", "pv"),
+                logical("my-vg", "ro-ot", "4007"),
+                logical("data", "home", "40e3"),
+            ],
+            opaque,
+            groups: Some(vec![
+                Group {
+                    name: "my-vg".into(),
+                    uuid: "nn1yI2-Bo9G".into(),
+                    volumes: vec![("ro-ot".into(), "446fIC-WCrZ".into())],
+                },
+                Group {
+                    name: "data".into(),
+                    uuid: "x".into(),
+                    volumes: vec![("home".into(), "y".into())],
+                },
+            ]),
+        }
+    }
+
+    #[test]
+    fn logical_volumes_are_resolved() {
+        let volumes = with_groups(false);
+        for (spec, expected) in [
+            ("/dev/mapper/my--vg-ro--ot", "4007"),
+            ("/dev/my-vg/ro-ot", "4007"),
+            ("/dev/disk/by-id/dm-name-my--vg-ro--ot", "4007"),
+            ("/dev/disk/by-id/dm-uuid-LVM-nn1yI2Bo9G446fICWCrZ", "4007"),
+            ("UUID=4007", "4007"),
+            ("/dev/mapper/data-home", "40e3"),
+            ("/dev/sda1", "b007"),
+            ("/dev/sda2", "pv"),
+        ] {
+            match volumes.find(spec, &OwnDisk::default()) {
+                Resolution::Here(volume) => assert_eq!(volume.uuid.as_deref(), Some(expected)),
+                other => panic!("{spec}: {other:?}"),
+            }
+        }
+        for (spec, expected, if_opaque) in [
+            // The group is here, and has no such volume.
+            (
+                "/dev/mapper/data-gone",
+                Resolution::Elsewhere,
+                Resolution::Elsewhere,
+            ),
+            (
+                "/dev/data/gone",
+                Resolution::Elsewhere,
+                Resolution::Elsewhere,
+            ),
+            (
+                "/dev/mapper/vg2-var",
+                Resolution::Elsewhere,
+                Resolution::Unknown,
+            ),
+            ("/dev/vg2/var", Resolution::Elsewhere, Resolution::Unknown),
+            ("UUID=dead", Resolution::Elsewhere, Resolution::Unknown),
+            (
+                "/dev/mapper/mpatha-part1",
+                Resolution::Unknown,
+                Resolution::Unknown,
+            ),
+            (
+                "/dev/mapper/cryptroot",
+                Resolution::Unknown,
+                Resolution::Unknown,
+            ),
+            (
+                "/dev/mapper/luks-a-b-c",
+                Resolution::Unknown,
+                Resolution::Unknown,
+            ),
+            ("/dev/dm-3", Resolution::Unknown, Resolution::Unknown),
+            ("/dev/md/root", Resolution::Unknown, Resolution::Unknown),
+        ] {
+            let own = OwnDisk::default();
+            assert_eq!(volumes.find(spec, &own), expected, "{spec}");
+            assert_eq!(with_groups(true).find(spec, &own), if_opaque, "{spec}");
+        }
+        assert!(
+            volumes
+                .sources()
+                .contains(&"/dev/mapper/my--vg-ro--ot".into())
+        );
     }
 
     #[test]

@@ -9,23 +9,23 @@ use crate::units::{ByteRange, Lba, byte_len};
 
 /// A part of a disk. What lies outside of it, or behind the end of the disk, reads as nothing.
 #[derive(Debug)]
-pub(super) struct Window<'a, R> {
+pub(crate) struct Window<'a, R> {
     disk: &'a mut R,
     range: ByteRange,
 }
 
 impl<'a, R: Read + Seek> Window<'a, R> {
-    pub(super) fn new(disk: &'a mut R, range: ByteRange) -> Self {
+    pub(crate) fn new(disk: &'a mut R, range: ByteRange) -> Self {
         Self { disk, range }
     }
 
     /// The size in bytes, as the partition table has it.
-    pub(super) fn len(&self) -> u64 {
+    pub(crate) fn len(&self) -> u64 {
         self.range.len()
     }
 
     /// Up to `len` bytes from `offset` on: fewer where the part or the disk ends before.
-    pub(super) fn read(&mut self, offset: u64, len: u64) -> io::Result<Vec<u8>> {
+    pub(crate) fn read(&mut self, offset: u64, len: u64) -> io::Result<Vec<u8>> {
         let left = self.range.len().saturating_sub(offset).min(len);
         let Some(position) = self.range.start().checked_add(offset) else {
             return Ok(Vec::new());
@@ -43,14 +43,14 @@ impl<'a, R: Read + Seek> Window<'a, R> {
 
 /// The first bytes of a file, as if it had no others.
 #[derive(Debug)]
-pub(super) struct FirstBytes<'a> {
+pub(crate) struct FirstBytes<'a> {
     file: &'a File,
     size: u64,
     position: u64,
 }
 
 impl<'a> FirstBytes<'a> {
-    pub(super) fn of(file: &'a File, size: u64) -> Self {
+    pub(crate) fn of(file: &'a File, size: u64) -> Self {
         Self {
             file,
             size,
@@ -82,7 +82,7 @@ impl Seek for FirstBytes<'_> {
 }
 
 /// A whole sector, filled up with zeros where the disk ends within or before it.
-pub(super) fn sector<R: Read + Seek>(disk: &mut R, lba: Lba) -> io::Result<Vec<u8>> {
+pub(crate) fn sector<R: Read + Seek>(disk: &mut R, lba: Lba) -> io::Result<Vec<u8>> {
     let mut bytes = match ByteRange::of_sectors(lba, 1) {
         Some(range) => Window::new(disk, range).read(0, range.len())?,
         None => Vec::new(),
@@ -92,7 +92,7 @@ pub(super) fn sector<R: Read + Seek>(disk: &mut R, lba: Lba) -> io::Result<Vec<u
 }
 
 /// `N` bytes at `offset`, zeros where there are none.
-pub(super) fn array<const N: usize>(bytes: &[u8], offset: usize) -> [u8; N] {
+pub(crate) fn array<const N: usize>(bytes: &[u8], offset: usize) -> [u8; N] {
     bytes
         .get(offset..)
         .and_then(|rest| rest.first_chunk::<N>())
@@ -100,40 +100,44 @@ pub(super) fn array<const N: usize>(bytes: &[u8], offset: usize) -> [u8; N] {
         .unwrap_or([0; N])
 }
 
-pub(super) fn le16(bytes: &[u8], offset: usize) -> u16 {
+pub(crate) fn le16(bytes: &[u8], offset: usize) -> u16 {
     u16::from_le_bytes(array(bytes, offset))
 }
 
-pub(super) fn le32(bytes: &[u8], offset: usize) -> u32 {
+pub(crate) fn le32(bytes: &[u8], offset: usize) -> u32 {
     u32::from_le_bytes(array(bytes, offset))
 }
 
-pub(super) fn le64(bytes: &[u8], offset: usize) -> u64 {
+pub(crate) fn le64(bytes: &[u8], offset: usize) -> u64 {
     u64::from_le_bytes(array(bytes, offset))
 }
 
-pub(super) fn be16(bytes: &[u8], offset: usize) -> u16 {
+pub(crate) fn be64(bytes: &[u8], offset: usize) -> u64 {
+    u64::from_be_bytes(array(bytes, offset))
+}
+
+pub(crate) fn be16(bytes: &[u8], offset: usize) -> u16 {
     u16::from_be_bytes(array(bytes, offset))
 }
 
-pub(super) fn be32(bytes: &[u8], offset: usize) -> u32 {
+pub(crate) fn be32(bytes: &[u8], offset: usize) -> u32 {
     u32::from_be_bytes(array(bytes, offset))
 }
 
 /// Whether `magic` stands at `offset`.
-pub(super) fn has(bytes: &[u8], offset: usize, magic: &[u8]) -> bool {
+pub(crate) fn has(bytes: &[u8], offset: usize, magic: &[u8]) -> bool {
     bytes
         .get(offset..)
         .is_some_and(|rest| rest.starts_with(magic))
 }
 
 /// Whether `needle` stands anywhere.
-pub(super) fn holds(bytes: &[u8], needle: &[u8]) -> bool {
+pub(crate) fn holds(bytes: &[u8], needle: &[u8]) -> bool {
     bytes.windows(needle.len()).any(|window| window == needle)
 }
 
 /// The text in a field of `len` bytes: up to the first NUL, without the spaces that fill it up.
-pub(super) fn text(bytes: &[u8], offset: usize, len: usize) -> Option<String> {
+pub(crate) fn text(bytes: &[u8], offset: usize, len: usize) -> Option<String> {
     let field = bytes.get(offset..)?;
     let field = &field[..len.min(field.len())];
     let end = field.iter().position(|&byte| byte == 0);
@@ -142,8 +146,44 @@ pub(super) fn text(bytes: &[u8], offset: usize, len: usize) -> Option<String> {
     (!text.is_empty()).then(|| text.to_owned())
 }
 
+/// UTF-16 in the order of little-endian machines, up to the first NUL.
+pub(crate) fn utf16(bytes: &[u8]) -> Option<String> {
+    let units: Vec<u16> = bytes
+        .chunks_exact(2)
+        .map(|pair| u16::from_le_bytes([pair[0], pair[1]]))
+        .take_while(|&unit| unit != 0)
+        .collect();
+    (!units.is_empty()).then(|| String::from_utf16_lossy(&units))
+}
+
+/// Goes on with a CRC-32 (ISO 3309, reflected) over `bytes`. What it begins with, and whether it is
+/// inverted in the end, is for the format to say.
+pub(crate) fn crc32(start: u32, bytes: &[u8]) -> u32 {
+    const TABLE: [u32; 256] = {
+        let mut table = [0; 256];
+        let mut byte = 0;
+        let mut entry: u32 = 0;
+        while byte < 256 {
+            let mut crc = entry;
+            let mut bit = 0;
+            while bit < 8 {
+                crc = (crc >> 1) ^ (0xedb8_8320 & (crc & 1).wrapping_neg());
+                bit += 1;
+            }
+            table[byte] = crc;
+            byte += 1;
+            entry += 1;
+        }
+        table
+    };
+    bytes.iter().fold(start, |crc, &byte| {
+        let [low, ..] = crc.to_le_bytes();
+        (crc >> 8) ^ TABLE[usize::from(low ^ byte)]
+    })
+}
+
 /// A UUID in the order of its bytes, `None` where it is all zero.
-pub(super) fn uuid(bytes: &[u8], offset: usize) -> Option<String> {
+pub(crate) fn uuid(bytes: &[u8], offset: usize) -> Option<String> {
     let raw: [u8; 16] = array(bytes, offset);
     if raw == [0; 16] {
         return None;
@@ -160,7 +200,7 @@ pub(super) fn uuid(bytes: &[u8], offset: usize) -> Option<String> {
 }
 
 /// A GUID, whose first three fields are little-endian; `None` where it is all zero.
-pub(super) fn guid(bytes: &[u8], offset: usize) -> Option<String> {
+pub(crate) fn guid(bytes: &[u8], offset: usize) -> Option<String> {
     let mut raw: [u8; 16] = array(bytes, offset);
     raw[..4].reverse();
     raw[4..6].reverse();
