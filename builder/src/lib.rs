@@ -10,6 +10,7 @@
 
 pub mod boot;
 pub mod bootchain;
+mod bytes;
 pub mod chroot;
 pub mod cli;
 pub mod digest;
@@ -19,6 +20,7 @@ pub mod guest;
 pub mod guest_exec;
 pub mod image;
 pub mod layout;
+pub mod loader;
 pub mod output;
 pub mod pipeline;
 pub mod preflight;

@@ -8,7 +8,7 @@
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::bytes::{has, holds, le64};
+use crate::bytes::{has, holds, le64};
 use crate::units::Lba;
 
 /// The code area of a master boot record, in bytes.
@@ -43,7 +43,7 @@ pub enum BootCode {
 
 impl BootCode {
     /// Recognises the code in a first sector.
-    pub(super) fn recognise(sector: &[u8]) -> Self {
+    pub(crate) fn recognise(sector: &[u8]) -> Self {
         let code = &sector[..CODE_LEN.min(sector.len())];
         if code.iter().all(|&byte| byte == 0) {
             Self::None

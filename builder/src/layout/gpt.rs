@@ -8,8 +8,8 @@ use std::io::{self, Read, Seek};
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::bytes::{Window, guid, has, le32, le64, sector};
 use super::{Content, Partition, Slot, TypeCode};
+use crate::bytes::{Window, guid, has, le32, le64, sector};
 use crate::units::{ByteRange, Lba, SECTOR_SIZE};
 
 const SIGNATURE: &[u8] = b"EFI PART";

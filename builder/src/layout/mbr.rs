@@ -9,8 +9,8 @@ use std::io::{self, Read, Seek};
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::bytes::{has, le16, le32, sector};
 use super::{Content, Partition, Slot, TypeCode};
+use crate::bytes::{has, le16, le32, sector};
 use crate::units::{ByteRange, Lba};
 
 /// Linux gives no partition a number beyond this.

@@ -9,7 +9,6 @@
 //! (`block/partitions/msdos.c`) for the numbers of logical partitions.
 
 mod boot_code;
-mod bytes;
 mod display;
 pub mod findings;
 mod gpt;
@@ -27,8 +26,8 @@ pub use mbr::{ChainFault, ChainFaultKind};
 pub use superblock::{Content, ContentKind, LinuxFs};
 pub(crate) use superblock::{SWAP_HEAD, is_hibernated};
 
+use crate::bytes::{Window, sector};
 use crate::units::{ByteRange, Lba, SECTOR_SIZE};
-use bytes::{Window, sector};
 
 /// The disk could not be read.
 #[derive(Debug, thiserror::Error)]

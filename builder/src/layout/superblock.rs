@@ -10,8 +10,8 @@ use std::io::{self, Read, Seek};
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::bytes::{Window, array, be16, be32, guid, has, le16, le32, le64, text, uuid};
 use super::mbr::is_fat;
+use crate::bytes::{Window, array, be16, be32, guid, has, le16, le32, le64, text, uuid};
 
 /// What is read from the beginning of a partition, in bytes: up to the end of the last superblock
 /// that is looked for, that of btrfs.

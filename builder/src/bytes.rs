@@ -7,23 +7,23 @@ use crate::units::{ByteRange, Lba};
 
 /// A part of a disk. What lies outside of it, or behind the end of the disk, reads as nothing.
 #[derive(Debug)]
-pub(super) struct Window<'a, R> {
+pub(crate) struct Window<'a, R> {
     disk: &'a mut R,
     range: ByteRange,
 }
 
 impl<'a, R: Read + Seek> Window<'a, R> {
-    pub(super) fn new(disk: &'a mut R, range: ByteRange) -> Self {
+    pub(crate) fn new(disk: &'a mut R, range: ByteRange) -> Self {
         Self { disk, range }
     }
 
     /// The size in bytes, as the partition table has it.
-    pub(super) fn len(&self) -> u64 {
+    pub(crate) fn len(&self) -> u64 {
         self.range.len()
     }
 
     /// Up to `len` bytes from `offset` on: fewer where the part or the disk ends before.
-    pub(super) fn read(&mut self, offset: u64, len: u64) -> io::Result<Vec<u8>> {
+    pub(crate) fn read(&mut self, offset: u64, len: u64) -> io::Result<Vec<u8>> {
         let left = self.range.len().saturating_sub(offset).min(len);
         let Some(position) = self.range.start().checked_add(offset) else {
             return Ok(Vec::new());
@@ -40,7 +40,7 @@ impl<'a, R: Read + Seek> Window<'a, R> {
 }
 
 /// A whole sector, filled up with zeros where the disk ends within or before it.
-pub(super) fn sector<R: Read + Seek>(disk: &mut R, lba: Lba) -> io::Result<Vec<u8>> {
+pub(crate) fn sector<R: Read + Seek>(disk: &mut R, lba: Lba) -> io::Result<Vec<u8>> {
     let mut bytes = match ByteRange::of_sectors(lba, 1) {
         Some(range) => Window::new(disk, range).read(0, range.len())?,
         None => Vec::new(),
@@ -50,7 +50,7 @@ pub(super) fn sector<R: Read + Seek>(disk: &mut R, lba: Lba) -> io::Result<Vec<u
 }
 
 /// `N` bytes at `offset`, zeros where there are none.
-pub(super) fn array<const N: usize>(bytes: &[u8], offset: usize) -> [u8; N] {
+pub(crate) fn array<const N: usize>(bytes: &[u8], offset: usize) -> [u8; N] {
     bytes
         .get(offset..)
         .and_then(|rest| rest.first_chunk::<N>())
@@ -58,40 +58,40 @@ pub(super) fn array<const N: usize>(bytes: &[u8], offset: usize) -> [u8; N] {
         .unwrap_or([0; N])
 }
 
-pub(super) fn le16(bytes: &[u8], offset: usize) -> u16 {
+pub(crate) fn le16(bytes: &[u8], offset: usize) -> u16 {
     u16::from_le_bytes(array(bytes, offset))
 }
 
-pub(super) fn le32(bytes: &[u8], offset: usize) -> u32 {
+pub(crate) fn le32(bytes: &[u8], offset: usize) -> u32 {
     u32::from_le_bytes(array(bytes, offset))
 }
 
-pub(super) fn le64(bytes: &[u8], offset: usize) -> u64 {
+pub(crate) fn le64(bytes: &[u8], offset: usize) -> u64 {
     u64::from_le_bytes(array(bytes, offset))
 }
 
-pub(super) fn be16(bytes: &[u8], offset: usize) -> u16 {
+pub(crate) fn be16(bytes: &[u8], offset: usize) -> u16 {
     u16::from_be_bytes(array(bytes, offset))
 }
 
-pub(super) fn be32(bytes: &[u8], offset: usize) -> u32 {
+pub(crate) fn be32(bytes: &[u8], offset: usize) -> u32 {
     u32::from_be_bytes(array(bytes, offset))
 }
 
 /// Whether `magic` stands at `offset`.
-pub(super) fn has(bytes: &[u8], offset: usize, magic: &[u8]) -> bool {
+pub(crate) fn has(bytes: &[u8], offset: usize, magic: &[u8]) -> bool {
     bytes
         .get(offset..)
         .is_some_and(|rest| rest.starts_with(magic))
 }
 
 /// Whether `needle` stands anywhere.
-pub(super) fn holds(bytes: &[u8], needle: &[u8]) -> bool {
+pub(crate) fn holds(bytes: &[u8], needle: &[u8]) -> bool {
     bytes.windows(needle.len()).any(|window| window == needle)
 }
 
 /// The text in a field of `len` bytes: up to the first NUL, without the spaces that fill it up.
-pub(super) fn text(bytes: &[u8], offset: usize, len: usize) -> Option<String> {
+pub(crate) fn text(bytes: &[u8], offset: usize, len: usize) -> Option<String> {
     let field = bytes.get(offset..)?;
     let field = &field[..len.min(field.len())];
     let end = field.iter().position(|&byte| byte == 0);
@@ -100,8 +100,18 @@ pub(super) fn text(bytes: &[u8], offset: usize, len: usize) -> Option<String> {
     (!text.is_empty()).then(|| text.to_owned())
 }
 
+/// UTF-16 in the order of little-endian machines, up to the first NUL.
+pub(crate) fn utf16(bytes: &[u8]) -> Option<String> {
+    let units: Vec<u16> = bytes
+        .chunks_exact(2)
+        .map(|pair| u16::from_le_bytes([pair[0], pair[1]]))
+        .take_while(|&unit| unit != 0)
+        .collect();
+    (!units.is_empty()).then(|| String::from_utf16_lossy(&units))
+}
+
 /// A UUID in the order of its bytes, `None` where it is all zero.
-pub(super) fn uuid(bytes: &[u8], offset: usize) -> Option<String> {
+pub(crate) fn uuid(bytes: &[u8], offset: usize) -> Option<String> {
     let raw: [u8; 16] = array(bytes, offset);
     if raw == [0; 16] {
         return None;
@@ -118,7 +128,7 @@ pub(super) fn uuid(bytes: &[u8], offset: usize) -> Option<String> {
 }
 
 /// A GUID, whose first three fields are little-endian; `None` where it is all zero.
-pub(super) fn guid(bytes: &[u8], offset: usize) -> Option<String> {
+pub(crate) fn guid(bytes: &[u8], offset: usize) -> Option<String> {
     let mut raw: [u8; 16] = array(bytes, offset);
     raw[..4].reverse();
     raw[4..6].reverse();
