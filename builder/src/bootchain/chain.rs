@@ -3,7 +3,6 @@
 use byoi_agent::error::Error;
 use byoi_agent::guest::Guest;
 use byoi_agent::initramfs::images::Images;
-use byoi_agent::root::GuestPath;
 
 use super::places::{Located, Mounted, Places, SOMEWHERE};
 use crate::guest::GuestMount;
@@ -144,7 +143,7 @@ impl Chain {
     /// A file of the boot loader as the guest sees it, or as the boot loader names it.
     pub fn shown(&self, guest: &Guest<'_>, file: &FileName) -> Result<String, Error> {
         Ok(match self.places.locate(guest, file)? {
-            Located::Here(path) => GuestPath::to_string(&path),
+            Located::Here(path) => path.to_string(),
             Located::Missing | Located::Unseen => file.to_string(),
         })
     }

@@ -10,7 +10,7 @@ use byoi_agent::rules::{DOC_IMPORT_LINUX, Rule, RuleMeta};
 use super::chain::{Chain, Config, Kind};
 use crate::loader::script::{Entry, Menu};
 
-/// The rule.
+/// The rule. It does not apply to a root without anything in `/boot`.
 #[derive(Debug)]
 pub struct BootConfig {
     chain: Rc<Chain>,
@@ -111,6 +111,9 @@ impl Rule for BootConfig {
     }
 
     fn check(&self, guest: &Guest<'_>) -> Result<Vec<Defect>, Error> {
+        if guest.list(&"/boot".into())?.is_empty() {
+            return Ok(Vec::new());
+        }
         match self.chain.config(guest)? {
             Config::Unseen => Ok(Vec::new()),
             Config::None { wanted } => Ok(vec![
@@ -208,10 +211,12 @@ mod tests {
             (core("(,msdos2)/grub", None, &[]), None),
             (of(BootCode::Unknown, Next::Unseen), None),
         ] {
-            let found = found(loader, &[]);
+            let found = found(loader, &[("/boot/vmlinuz", "")]);
             let message = found.first().map(|(_, message)| message.as_str());
             assert_eq!(message, expected);
         }
+        let bare = core("(,msdos1)/boot/grub", None, &[]);
+        assert_eq!(found(bare, &[("/etc/fstab", "")]), []);
     }
 
     #[test]

@@ -64,25 +64,18 @@ fn judge(subject: &str, code: BootCode, next: &Next) -> Option<Defect> {
     };
     let name = code.name();
     Some(match next {
-        Next::Core(_) => return None,
+        Next::Core(_) | Next::Stage2 { is_there: true, .. } => return None,
         Next::Nothing => defect("there is no boot loader", "no code".to_owned()),
-        Next::Stage2 { is_there: true, .. } => return None,
         Next::Stage2 { at, .. } => defect(
             "GRUB 0.97 has lost the part that its first sector loads",
             format!("{at} is empty or behind the end of the disk"),
         ),
-        Next::Unseen if code == BootCode::Lilo => defect(
-            "LILO starts sectors by their numbers, and whether the kernel is there was not looked at",
-            name.to_owned(),
-        )
-        .severity(Severity::Note)
-        .hint("run lilo once more after the last update of the kernel"),
-        Next::Unseen if code == BootCode::Windows && subject != DISK => {
-            defect("the active partition starts Windows", name.to_owned())
+        Next::Unseen => {
+            let (message, hint) = unseen(code)?;
+            defect(message, name.to_owned())
+                .hint(hint)
                 .severity(Severity::Note)
-                .hint("let the boot test decide")
         }
-        Next::Unseen => return None,
         Next::Active(Active::None) => defect(
             "the boot code starts the active partition, and none is active",
             format!("boot code: {name}"),
@@ -102,6 +95,21 @@ fn judge(subject: &str, code: BootCode, next: &Next) -> Option<Defect> {
             next,
         }) => return judge(&format!("partition {partition}"), *code, next),
     })
+}
+
+/// What is worth knowing of code that was not followed, and what to do about it.
+fn unseen(code: BootCode) -> Option<(&'static str, &'static str)> {
+    match code {
+        BootCode::Lilo => Some((
+            "LILO starts sectors by their numbers, and whether the kernel is there was not looked at",
+            "run lilo once more after the last update of the kernel",
+        )),
+        BootCode::Windows => Some((
+            "the active partition starts Windows",
+            "let the boot test decide",
+        )),
+        _ => None,
+    }
 }
 
 #[cfg(test)]

@@ -16,6 +16,9 @@ use super::modules::{Area, AreaFault};
 use crate::bytes::{Window, has, holds, le16, le32, le64, sector};
 use crate::units::{ByteRange, Lba, SECTOR_SIZE, byte_len};
 
+/// The number that a BIOS gives to its first disk; 0xff stands for the one that was booted from.
+const FIRST_DRIVE: u8 = 0x80;
+const BOOT_DRIVE: u8 = 0xff;
 /// Where `diskboot.img` has its first block list; the next ones are before it, each 12 bytes.
 const FIRST_LIST: usize = 0x1f4;
 const LIST_LEN: usize = 12;
@@ -93,6 +96,14 @@ pub enum CoreFault {
         /// What is wrong.
         reason: &'static str,
     },
+    /// The boot sector reads it from a disk of a fixed number that is not the first.
+    #[error(
+        "the boot sector reads it from BIOS drive {drive:#x}, and an instance has {FIRST_DRIVE:#x} alone"
+    )]
+    OtherDrive {
+        /// The number of the drive.
+        drive: u8,
+    },
     /// It has the form of GRUB 1.9x, or another one.
     #[error("it is in a form that only GRUB before 2.00 used, and is not read")]
     UnknownForm,
@@ -147,6 +158,12 @@ pub fn read<R: Read + Seek>(
         boot_partition: boot_partition(&body),
         area,
     }))
+}
+
+/// What a boot sector of GRUB 2 keeps from reading its core image: `boot_drive` at 0x64.
+pub(super) fn drive_fault(boot_sector: &[u8]) -> Option<CoreFault> {
+    let drive = *boot_sector.get(0x64)?;
+    (drive != FIRST_DRIVE && drive != BOOT_DRIVE).then_some(CoreFault::OtherDrive { drive })
 }
 
 /// First sector and number of sectors of each block.
@@ -223,7 +240,7 @@ fn decode(body: &[u8], at: Lba) -> Result<Area, CoreFault> {
                 fault = CoreFault::Truncated {
                     needed: byte_len(end),
                     named: byte_len(body.len()),
-                }
+                };
             }
             Some(payload) => {
                 if let Some(image) = decompress(payload, uncompressed) {

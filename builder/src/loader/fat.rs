@@ -249,7 +249,7 @@ fn entries(bytes: &[u8]) -> Vec<Entry> {
                     name,
                     is_dir: attributes & DIRECTORY != 0,
                     size: le32(raw, 28).into(),
-                    cluster: u32::from(le16(raw, 20)) << 16 | u32::from(le16(raw, 26)),
+                    cluster: (u32::from(le16(raw, 20)) << 16) | u32::from(le16(raw, 26)),
                 });
             }
         }

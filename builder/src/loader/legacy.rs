@@ -27,7 +27,7 @@ pub fn parse(text: &str, file: &FileName, saved: Option<&str>) -> Menu {
                     wanted = match (rest.trim(), saved) {
                         ("saved", saved) => saved.and_then(first_word).unwrap_or("0").to_owned(),
                         (number, _) => number.to_owned(),
-                    }
+                    };
                 }
                 "root" | "rootnoverify" => root = device(rest),
                 "title" => current = Some((begin(rest, file), root.clone())),

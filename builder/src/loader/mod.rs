@@ -189,7 +189,10 @@ fn next<R: Read + Seek>(
 ) -> io::Result<Next> {
     Ok(match code {
         BootCode::Grub2 { core_image } => {
-            Next::Core(core_image::read(disk, layout.disk_size, core_image)?)
+            Next::Core(match core_image::drive_fault(&sector(disk, from)?) {
+                Some(fault) => Err(fault),
+                None => core_image::read(disk, layout.disk_size, core_image)?,
+            })
         }
         BootCode::GrubLegacy => {
             // `stage2_sector` of stage1.

@@ -50,6 +50,13 @@ fn grub_is_followed_from_sector_0_and_from_a_partition() {
         nothing.bios.unwrap().next,
         Next::Active(Active::One { code: BootCode::None, partition: 1, ref next }) if **next == Next::Nothing
     ));
+    // Nor from a second disk, of which an instance has none.
+    let mut second = direct.clone();
+    second[0x64] = 0x81;
+    assert_eq!(
+        loader(&second).core(),
+        Some(&Err(CoreFault::OtherDrive { drive: 0x81 }))
+    );
     // Nor where the core image was overwritten.
     let mut overwritten = direct;
     overwritten[512..1 << 20].fill(0);

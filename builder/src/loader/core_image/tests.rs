@@ -185,8 +185,8 @@ fn what_grub_bios_setup_lays_out_is_one_stretch_or_several() {
     let entry = |start: usize, count: usize, segment: usize| {
         [
             (start as u64).to_le_bytes().as_slice(),
-            &(count as u16).to_le_bytes(),
-            &(segment as u16).to_le_bytes(),
+            &u16::try_from(count).unwrap().to_le_bytes(),
+            &u16::try_from(segment).unwrap().to_le_bytes(),
         ]
         .concat()
     };
@@ -196,6 +196,50 @@ fn what_grub_bios_setup_lays_out_is_one_stretch_or_several() {
     disk[list - 12..list].copy_from_slice(&entry(500, sectors - 10, 0x820 + 10 * 32));
     let core = read_at(&disk, 1).unwrap();
     assert_eq!(core.blocks.len(), 3);
+    assert_eq!(core.area.prefix, "(,msdos1)/boot/grub");
+}
+
+/// What `grub-bios-setup` puts between the partition table and the first partition, with parity
+/// behind it; `None` where there is no such program, or no loop device.
+fn bios_setup(image: &[u8]) -> Option<Vec<u8>> {
+    const PROGRAM: &str = "/usr/lib/grub/i386-pc/grub-bios-setup";
+    let dir = tempfile::tempdir().unwrap();
+    let at = |name: &str| dir.path().join(name);
+    fs::File::create(at("disk"))
+        .unwrap()
+        .set_len(32 << 20)
+        .unwrap();
+    fs::write(at("table"), "label: dos\nstart=2048, type=83, bootable\n").unwrap();
+    fs::create_dir(at("root")).unwrap();
+    let shell = format!(
+        "set -e; cd {dir}; sfdisk -q disk <table; a=$(losetup -f --show disk); \
+         b=$(losetup -f --show -o 1048576 disk); \
+         trap 'umount root || true; losetup -d $b; losetup -d $a' EXIT; \
+         mkfs.ext4 -q $b; mount $b root; cp core.img boot.img root; \
+         printf '(hd0) %s\\n(hd1) %s\\n' $a $b >map; \
+         {PROGRAM} --skip-fs-probe -d root -m map $a",
+        dir = dir.path().display()
+    );
+    fs::write(at("core.img"), image).unwrap();
+    let boot_img = fs::read("/usr/lib/grub/i386-pc/boot.img").ok()?;
+    fs::write(at("boot.img"), boot_img).unwrap();
+    if Cmd::new("sh").args(["-c", &shell]).run().is_err() {
+        eprintln!("skipped: grub-bios-setup and loop devices are needed");
+        return None;
+    }
+    Some(fs::read(at("disk")).unwrap())
+}
+
+#[test]
+fn what_grub_bios_setup_installs_is_read() {
+    let Some(image) = mkimage("(,msdos1)/boot/grub", None, &["biosdisk", "ext2"]) else {
+        return;
+    };
+    let Some(disk) = bios_setup(&image) else {
+        return;
+    };
+    assert_ne!(le32(&disk, 1024 + 0x10), 0, "there is no parity");
+    let core = read_at(&disk, 1).unwrap();
     assert_eq!(core.area.prefix, "(,msdos1)/boot/grub");
 }
 

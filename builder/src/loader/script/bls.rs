@@ -68,7 +68,6 @@ pub(super) fn version_cmp(left: &str, right: &str) -> Ordering {
             (Some(b'~'), Some(b'~')) => {
                 left = &left[1..];
                 right = &right[1..];
-                continue;
             }
             (Some(b'~'), _) => return Ordering::Less,
             (_, Some(b'~')) => return Ordering::Greater,

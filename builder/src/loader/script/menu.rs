@@ -2,7 +2,8 @@
 
 use byoi_agent::error::Error;
 
-use super::machine::{Action, FileName, Item, Machine, World};
+use super::machine::{Action, Item, Machine};
+use super::world::{FileName, World};
 
 /// How deep submenus may be nested, and how many entries are looked into.
 const MAX_DEPTH: usize = 6;
