@@ -189,8 +189,14 @@ mod tests {
     const CFG: &str = "menuentry a {\n linux /boot/vmlinuz root=x\n initrd /boot/initrd.img\n}\n\
                        menuentry b {\n linux /boot/old\n}\n";
     /// An archive with nothing but its end.
-    const ARCHIVE: &str = "07070100000000000000000000000000000000000000010000000000000000\
-                           00000000000000000000000000000000000000000000000B00000000TRAILER!!!\0\0\0\0";
+    fn archive() -> Vec<u8> {
+        let zeros = "0".repeat(32);
+        let text = format!(
+            "070701{zeros}00000001{:048}0000000B00000000TRAILER!!!\0\0\0\0",
+            0
+        );
+        text.into_bytes()
+    }
 
     fn found(kernel: Option<&[u8]>, initramfs: Option<&[u8]>) -> Vec<(Severity, String)> {
         let fixture = Fixture::new(&[("/boot/grub/grub.cfg", CFG)]);
@@ -211,7 +217,8 @@ mod tests {
     #[test]
     fn what_the_default_entry_starts_has_to_be_whole() {
         let whole = kernel("6.1.0");
-        let archive = ARCHIVE.as_bytes();
+        let archive = archive();
+        let archive = archive.as_slice();
         for (kernel, initramfs, expected) in [
             (Some(&whole[..]), Some(archive), None),
             (

@@ -170,30 +170,3 @@ fn shown(rule: &dyn Rule, guest: &Guest<'_>) -> Vec<String> {
         })
         .collect()
 }
-
-#[test]
-fn temporary_real_disk() {
-    let (Ok(disk), Ok(mnt)) = (std::env::var("T_DISK"), std::env::var("T_MNT")) else {
-        return;
-    };
-    let mut file = std::fs::File::open(disk).unwrap();
-    let layout = Layout::read(&mut file).unwrap();
-    let loader = Loader::read(&mut file, &layout).unwrap();
-    println!("{loader:#?}");
-    let mounts = [GuestMount {
-        point: "/".to_owned(),
-        partition: 1,
-        file_system: "ext4",
-        skipped: None,
-    }];
-    let root = GuestRoot::open(std::path::Path::new(&mnt)).unwrap();
-    let facts = Facts::gather(&root).unwrap();
-    let guest = Guest::new(&root, &facts);
-    let chain = Chain::new(loader.clone(), &layout, &mounts);
-    println!("{:#?}", chain.default_entry(&guest).unwrap());
-    for rule in super::rules(&layout, &mounts, loader) {
-        if rule.meta().id.starts_with("boot/") {
-            println!("{} {:#?}", rule.meta().id, rule.check(&guest).unwrap());
-        }
-    }
-}

@@ -138,6 +138,11 @@ impl<'w> Machine<'w> {
         self.variables.values().map(String::len).sum()
     }
 
+    /// Gives it a whole budget again: the menu is made, its entries are run now.
+    pub fn refill(&mut self) {
+        self.budget = BUDGET;
+    }
+
     /// Goes on with what another machine, made from this one, has left.
     pub fn spend_to(&mut self, left: usize) {
         self.budget = left;

@@ -74,6 +74,7 @@ pub fn run(
     };
     let wanted = machine.get("default").to_owned();
     let items = std::mem::take(&mut machine.items);
+    machine.refill();
     collect(&machine, &items, Some(&wanted), 0, &mut menu)?;
     Ok((prefix, Some(menu)))
 }
