@@ -15,7 +15,7 @@ packages=(
     # disks, file systems, archives
     e2fsprogs xfsprogs btrfs-progs lvm2 dmsetup fdisk util-linux cpio zstd xz-utils
     # what the tests compare with: other tables, file systems, boot code, packers
-    patch parted gdisk dosfstools ntfs-3g exfatprogs cryptsetup-bin mdadm
+    patch parted gdisk dosfstools mtools ntfs-3g exfatprogs cryptsetup-bin mdadm
     syslinux-common grub-legacy bzip2 lz4
     # guests: made by mmdebstrap, made bootable by GRUB, booted by QEMU
     mmdebstrap grub-pc-bin grub-common qemu-system-x86 qemu-utils

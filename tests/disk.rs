@@ -110,10 +110,29 @@ impl Bench {
         .expect(0);
     }
 
-    /// Puts GRUB's code into sector 0.
+    /// Puts GRUB's code into sector 0 and its core image, which needs no further files, behind it.
     pub fn boot_code(&self) {
         let code = fs::read("/usr/lib/grub/i386-pc/boot.img").expect("GRUB's boot.img");
         self.write(0, &code[..440]);
+        let core = self.dir().join("core.img");
+        let _ = run(
+            "grub-mkimage",
+            &[
+                "-O",
+                "i386-pc",
+                "-p",
+                "(,msdos1)/boot/grub",
+                "-o",
+                text(&core),
+                "biosdisk",
+                "part_msdos",
+                "ext2",
+                "normal",
+            ],
+        )
+        .expect(0);
+        self.write(512, &fs::read(&core).expect("a core image"));
+        fs::remove_file(core).expect("removing the core image");
     }
 
     /// Makes an ext4 with the guest at an offset; `further` are files of its own.

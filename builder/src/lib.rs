@@ -20,6 +20,7 @@ pub mod guest;
 pub mod guest_exec;
 pub mod image;
 pub mod layout;
+pub mod loader;
 pub mod lvm;
 pub mod output;
 pub mod pipeline;

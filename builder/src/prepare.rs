@@ -14,6 +14,7 @@ use crate::bootchain;
 use crate::chroot::ChrootShell;
 use crate::guest::{GuestMount, MountedGuest};
 use crate::layout::Layout;
+use crate::loader::Loader;
 
 /// Frees the guest of its old machine and makes it bootable on OCI: the agent's rules, then those
 /// of the boot chain, which know what is on this disk; then `access`, which lets somebody in.
@@ -31,7 +32,7 @@ pub fn prepare(
     let root = GuestRootMut::open(guest.root())?;
     let points = mounted(guest).map(|mount| PathBuf::from(&mount.point));
     let shell = ChrootShell::new(guest.root(), points.collect(), workdir);
-    let mut rules = rules(guest, layout);
+    let mut rules = rules(guest, layout)?;
     rules.extend(access);
     run::prepare(&root, &rules, selection, &shell, false)
 }
@@ -47,7 +48,7 @@ pub fn check(
     selection: &Selection,
 ) -> Result<Outcome, Error> {
     let root = GuestRoot::open(guest.root())?;
-    run::check(&root, &rules(guest, layout), selection)
+    run::check(&root, &rules(guest, layout)?, selection)
 }
 
 /// What guest it is.
@@ -69,9 +70,10 @@ pub fn has_sshd(guest: &MountedGuest) -> Result<bool, Error> {
     Ok(root.open_file(&SSHD.into())?.is_some())
 }
 
-fn rules(guest: &MountedGuest, layout: &Layout) -> Vec<Box<dyn Rule>> {
-    let root = mounted(guest).find(|mount| mount.point == "/");
-    bootchain::rules(layout, root.map_or("", |mount| mount.file_system))
+fn rules(guest: &MountedGuest, layout: &Layout) -> Result<Vec<Box<dyn Rule>>, Error> {
+    let loader =
+        Loader::read(&mut guest.disk(), layout).map_err(Error::io("reading", "the boot loader"))?;
+    Ok(bootchain::rules(layout, guest.mounts(), loader))
 }
 
 fn mounted(guest: &MountedGuest) -> impl Iterator<Item = &GuestMount> {

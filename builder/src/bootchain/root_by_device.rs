@@ -1,4 +1,5 @@
-//! `boot/root-by-device`: the root file system on the kernel command line.
+//! `boot/root-by-device`: the root file system on the kernel command line, and the volumes that it
+//! names beside it.
 
 use std::sync::Arc;
 
@@ -12,6 +13,7 @@ use byoi_agent::parse::shell_vars::{self, Assignment};
 use byoi_agent::root::GuestPath;
 use byoi_agent::rules::{DOC_IMPORT_LINUX, Rule, RuleMeta};
 
+use super::named_volumes;
 use super::own_disk::own_disk;
 use crate::volumes::{DeviceName, Resolution, Volume, Volumes};
 
@@ -36,7 +38,8 @@ impl Rule for RootByDevice {
         RuleMeta {
             id: "boot/root-by-device",
             severity: Severity::Blocker,
-            title: "A root file system that the kernel command line names by the device",
+            title: "A root file system that the kernel command line names by the device, or that is not \
+                    on this disk",
             why: "Disks have other names on OCI, and the kernel does not find its root.",
             doc: DOC_IMPORT_LINUX,
         }
@@ -55,6 +58,19 @@ impl Rule for RootByDevice {
         let mut defects = Vec::new();
         for copy in copies {
             for arg in &copy.kargs.args {
+                if let Some(what) = named_volumes::missing(&arg.text, &self.volumes, &own) {
+                    let defect = Defect::in_file(
+                        &copy.path,
+                        format!("the boot waits for {what} that is not on this disk"),
+                    )
+                    .at_line(arg.line)
+                    .evidence(arg.text.trim_matches('"'))
+                    .hint("remove the argument");
+                    defects.push(match copy.role {
+                        Role::Entry => defect,
+                        Role::Defaults => defect.severity(Severity::Warning),
+                    });
+                }
                 let Some(root) = value_of(&arg.text, "root") else {
                     continue;
                 };
@@ -114,6 +130,9 @@ impl Rule for RootByDevice {
         let own = own_disk(guest)?;
         let initrd = has_initrd(guest)?;
         kernel_cmdline::edit(guest, &mut |arg| {
+            if named_volumes::missing(&arg.text, &self.volumes, &own).is_some() {
+                return ArgEdit::Remove;
+            }
             let stable = value_of(&arg.text, "root").and_then(|root| {
                 DeviceName::parse(root)?;
                 match self.volumes.find(root, &own) {
@@ -233,6 +252,27 @@ mod tests {
             "GRUB_CMDLINE_LINUX=\"console=ttyS0\"\n\
              # Uncomment if you don't want GRUB to pass \"root=UUID=xxx\" parameter to Linux\n\
              #GRUB_DISABLE_RECOVERY=\"true\"\n"
+        );
+    }
+
+    #[test]
+    fn what_dracut_would_wait_for_goes() {
+        let fixture = Fixture::new(&[(
+            GRUB_CFG,
+            "linux /vmlinuz root=PARTUUID=5f3c9a1e-01 rd.lvm.lv=ol/swap rd.luks.uuid=luks-x ro\n",
+        )]);
+        assert_eq!(
+            fixture.found(&rule()),
+            [
+                "/boot/grub/grub.cfg:1 rd.lvm.lv=ol/swap",
+                "/boot/grub/grub.cfg:1 rd.luks.uuid=luks-x",
+            ]
+        );
+        let (drafts, left) = fixture.fixed(&rule());
+        assert_eq!(left, Vec::<String>::new());
+        assert_eq!(
+            drafts[GRUB_CFG],
+            "linux /vmlinuz root=PARTUUID=5f3c9a1e-01 ro\n"
         );
     }
 

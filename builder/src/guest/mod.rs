@@ -18,6 +18,7 @@ mod root;
 mod trim;
 
 use std::collections::BTreeSet;
+use std::fs::File;
 use std::path::Path;
 
 use byoi_agent::interrupt;
@@ -165,6 +166,11 @@ impl MountedGuest {
     /// The directory that is the guest's `/`. Its files are to be opened confined to it only.
     pub fn root(&self) -> &Path {
         self.stack.dir()
+    }
+
+    /// The open disk, for what lies outside of file systems.
+    pub fn disk(&self) -> &File {
+        self.disk.file()
     }
 
     /// What is mounted, and what is not and why, in the order of mounting.

@@ -3,7 +3,7 @@
 //! Each pattern was taken from what the programs install: GRUB 2 `boot.img` and GRUB Legacy
 //! `stage1` (a jump over the parameter block and the message table), the Syslinux `mbr` family
 //! (one common prologue), Windows 2000 to 11 (two prologues; the messages are translated, the code
-//! is not), LILO (its name behind the jump) and libparted (its own prologue).
+//! is not), LILO (its name behind the jump), libparted and Debian's mbr (their own prologues).
 
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -33,6 +33,8 @@ pub enum BootCode {
     Lilo,
     /// Windows: starts the active partition.
     Windows,
+    /// `install-mbr` of Debian's package mbr: starts a partition of its own choice.
+    DebianMbr,
     /// What libparted puts on a new disk: starts the active partition.
     Libparted,
     /// Nothing but zeros.
@@ -43,7 +45,7 @@ pub enum BootCode {
 
 impl BootCode {
     /// Recognises the code in a first sector.
-    pub(super) fn recognise(sector: &[u8]) -> Self {
+    pub(crate) fn recognise(sector: &[u8]) -> Self {
         let code = &sector[..CODE_LEN.min(sector.len())];
         if code.iter().all(|&byte| byte == 0) {
             Self::None
@@ -66,6 +68,12 @@ impl BootCode {
             Self::Windows
         } else if has(code, 0, &[0xfa, 0xb8, 0, 0x10, 0x8e, 0xd0, 0xbc, 0, 0xb0]) {
             Self::Libparted
+        } else if has(
+            code,
+            0,
+            &[0xfc, 0x31, 0xc0, 0x8e, 0xd0, 0x31, 0xe4, 0x8e, 0xd8],
+        ) {
+            Self::DebianMbr
         } else {
             Self::Unknown
         }
@@ -84,6 +92,7 @@ impl BootCode {
             Self::Syslinux => "Syslinux",
             Self::Lilo => "LILO",
             Self::Windows => "Windows",
+            Self::DebianMbr => "Debian's mbr",
             Self::Libparted => "libparted",
             Self::None => "none",
             Self::Unknown => "unknown",
@@ -152,6 +161,10 @@ mod tests {
             ),
             (b"\x33\xc0\x8e\xd0\xbc\x00\x7c\x90", BootCode::Unknown),
             (b"\xfa\xeb\x21\x01\xb4\x01LILO", BootCode::Lilo),
+            (
+                b"\xfc\x31\xc0\x8e\xd0\x31\xe4\x8e\xd8\x8e\xc0\xbe\x00\x7c",
+                BootCode::DebianMbr,
+            ),
             // A jump alone is no GRUB.
             (b"\xeb\x63\x90", BootCode::Unknown),
         ] {

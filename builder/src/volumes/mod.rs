@@ -190,6 +190,26 @@ impl Volumes {
         sources
     }
 
+    /// Whether any volume is of this type.
+    pub(crate) fn hold(&self, fs_type: &str) -> bool {
+        let mut volumes = self.volumes.iter();
+        volumes.any(|volume| volume.fs_type.as_deref() == Some(fs_type))
+    }
+
+    /// Whether any volume of this type has a UUID that begins so, whatever its digits are parted by.
+    pub(crate) fn hold_uuid(&self, fs_type: &str, uuid: &str) -> bool {
+        let digits = |uuid: &str| -> String {
+            let digits = uuid.chars().filter(char::is_ascii_hexdigit);
+            digits.map(|c| c.to_ascii_lowercase()).collect()
+        };
+        let wanted = digits(uuid);
+        self.volumes.iter().any(|volume| {
+            let own = volume.uuid.as_deref().map(digits);
+            volume.fs_type.as_deref() == Some(fs_type)
+                && own.is_some_and(|own| own.starts_with(&wanted))
+        })
+    }
+
     /// What the source of an `fstab` entry, or the value of `root=`, means.
     pub(crate) fn find(&self, spec: &str, own: &OwnDisk) -> Resolution<'_> {
         let spec = spec.trim_matches('"');
