@@ -92,13 +92,13 @@ fn open_ports(guest: &Guest<'_>, zone: &str) -> Result<Option<Vec<String>>, Erro
         match tag.name {
             "zone" if tag.attribute("target") == Some("ACCEPT") => return Ok(None),
             "rule" => {
-                let parts = &tags[from + 1..=from + count];
-                let has = |name: &str| parts.iter().any(|part| part.name == name);
+                let inside = &tags[from + 1..=from + count];
+                let has = |name: &str| inside.iter().any(|part| part.name == name);
                 let v4 = tag
                     .attribute("family")
                     .is_none_or(|family| family == "ipv4");
                 if has("accept") && !has("source") && !has("destination") && v4 {
-                    for part in parts {
+                    for part in inside {
                         ports.extend(ports_of(guest, part)?);
                     }
                 }

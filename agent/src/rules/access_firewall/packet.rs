@@ -94,11 +94,11 @@ impl Fate {
 }
 
 /// Whether a port is in a list such as `22,80:90`, ranges written with `:` or `-`, services by name.
-pub(super) fn holds_port(list: &str, port: u16) -> bool {
-    list.split(',').any(|item| {
+pub(super) fn holds_port(set: &str, port: u16) -> bool {
+    set.split(',').any(|item| {
         let (from, to) = item.split_once([':', '-']).unwrap_or((item, item));
         match (number(from), number(to)) {
-            (Some(first), Some(last)) => (first..=last).contains(&port),
+            (Some(from), Some(to)) => (from..=to).contains(&port),
             _ => false,
         }
     })

@@ -5,7 +5,6 @@
 //! every other byte staying. `network: {config: disabled}` is none; it stays.
 
 use std::net::IpAddr;
-use std::ops::Range;
 
 use super::super::{Aspect, note};
 use super::config::{self, File, MAIN, OVERRIDES};
@@ -114,17 +113,13 @@ impl Part {
 
     /// Its lines: their numbers, from 0, and what takes effect of them.
     fn lines(&self) -> Vec<(usize, &str)> {
-        let ranges: Vec<Range<usize>> = match self.key {
-            Some(_) => self
-                .entries()
-                .iter()
-                .map(|entry| entry.lines.clone())
-                .collect(),
-            None => Vec::from([0..usize::MAX]),
+        let entries = self.entries();
+        let holds = |number: usize| {
+            self.key.is_none() || entries.iter().any(|entry| entry.lines.contains(&number))
         };
         let lines = self.file.text.lines().enumerate();
         lines
-            .filter(|(number, _)| ranges.iter().any(|range| range.contains(number)))
+            .filter(|(number, _)| holds(*number))
             .map(|(number, line)| (number, without_comment(line)))
             .filter(|(_, line)| !line.trim().is_empty())
             .collect()

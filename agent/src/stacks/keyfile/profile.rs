@@ -73,7 +73,8 @@ pub fn is_certificate(name: &str) -> bool {
 
 /// Whether `NetworkManager` takes a file of this owner; `root` owns the guest.
 pub fn is_trusted(owner: Owner, root: u32) -> bool {
-    (owner.uid == 0 || owner.uid == root) && owner.mode & 0o077 == 0
+    const OTHERS: u32 = 0o077;
+    (owner.uid == 0 || owner.uid == root) && owner.mode & OTHERS == 0
 }
 
 impl Profile {

@@ -56,7 +56,7 @@ pub fn add(config: &Config, guest: &mut Guest<'_>) -> Result<(), Error> {
     };
     let mut file = FILE.to_owned();
     let path = loop {
-        let path = GuestPath::from(DIR).join(&format!("{file}.yaml"));
+        let path = GuestPath::from(DIR).join(format!("{file}.yaml"));
         if guest.kind(&path)?.is_none() {
             break path;
         }
