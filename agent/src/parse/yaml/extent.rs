@@ -19,8 +19,9 @@ impl Extents<'_> {
     }
 
     fn line_end(&self, offset: usize) -> usize {
-        self.text[offset..]
-            .find('\n')
+        // By bytes: the offset may be within a character.
+        let mut rest = self.text.as_bytes()[offset..].iter();
+        rest.position(|byte| *byte == b'\n')
             .map_or(self.text.len(), |at| offset + at + 1)
     }
 

@@ -3,7 +3,7 @@
 //! Every `/etc/sysconfig/network-scripts/ifcfg-*` is a profile: a list of shell assignments
 //! (initscripts' `sysconfig.txt`, nm-settings-ifcfg-rh(5)). Files of the same suffix hold its
 //! routes, rules and secrets and go with it. A profile for a NIC, or for what lies on one, goes as
-//! a whole file; one for whichever NIC appears comes in its place, see [`dhcp`].
+//! a whole file; one for whichever NIC appears comes in its place, see `dhcp`.
 
 mod address;
 mod device;

@@ -74,7 +74,12 @@ fn objection(fixture: &Fixture) -> Option<String> {
         return None;
     };
     std::fs::remove_dir_all(root.join("run")).ok();
-    (!run.status.success()).then(|| String::from_utf8_lossy(&run.stderr).into_owned())
+    let said = String::from_utf8_lossy(&run.stderr).into_owned();
+    if said.contains("The 'ovs-vsctl' tool is required") {
+        eprintln!("skipped: Open vSwitch is not installed");
+        return None;
+    }
+    (!run.status.success()).then_some(said)
 }
 
 #[test]
