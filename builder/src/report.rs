@@ -134,7 +134,7 @@ impl BuildReport {
         if let (Err(GuestError::NoRoot { .. }), Some(layout)) = (&mounted, &self.layout) {
             // What holds the root may be on a disk that was not exported.
             let found = findings::partial_volumes(layout);
-            self.add_layout_findings(found);
+            self.add_findings(found);
         }
         match mounted {
             Err(error) if self.is_ready() => Err(error),

@@ -91,7 +91,8 @@ impl Places {
         let mut seen = false;
         let mut certain = true;
         for mount in &self.mounts {
-            if number.is_some_and(|number| number != mount.partition) {
+            let own = mount.logical_volume.is_none().then_some(mount.partition);
+            if number.is_some() && number != own {
                 continue;
             }
             seen = true;
@@ -120,7 +121,8 @@ impl Places {
         self.mounts.iter().any(|other| {
             let point = GuestPath::from(other.point.as_str());
             point.is_below(&own)
-                && other.partition != mount.partition
+                && (other.partition, &other.logical_volume)
+                    != (mount.partition, &mount.logical_volume)
                 && (path == &point || path.is_below(&point))
         })
     }

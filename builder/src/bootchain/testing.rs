@@ -52,10 +52,13 @@ pub(super) fn chain(loader: Loader) -> Chain {
             stale_gpt: false,
         },
         partitions,
+        volume_groups: Vec::new(),
+        lvm_faults: Vec::new(),
     };
     let root = GuestMount {
         point: "/".to_owned(),
         partition: 1,
+        logical_volume: None,
         file_system: "ext4",
         skipped: None,
     };

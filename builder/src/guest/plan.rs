@@ -76,8 +76,13 @@ fn step(entry: &Entry, disk: &OwnDisk, volumes: &Volumes, layout: &Layout) -> Op
 }
 
 /// The part of this disk that an entry mounts.
-pub(super) fn resolve<'a>(source: &str, disk: &OwnDisk, layout: &'a Layout) -> Option<Part<'a>> {
-    match Volumes::on(layout).find(source, disk) {
+pub(super) fn resolve<'a>(
+    source: &str,
+    disk: &OwnDisk,
+    volumes: &Volumes,
+    layout: &'a Layout,
+) -> Option<Part<'a>> {
+    match volumes.find(source, disk) {
         Resolution::Here(volume) => layout.part(&volume.id()),
         _ => None,
     }
