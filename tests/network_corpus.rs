@@ -8,7 +8,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::Write;
+use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
@@ -133,24 +133,32 @@ fn networkd(root: &Path) -> Vec<String> {
     let script = format!(
         "mkdir -p /etc/systemd/network && mount -t tmpfs tmpfs /run \
          && mount --bind {} /etc/systemd/network \
-         && SYSTEMD_LOG_TARGET=console exec timeout 2 {NETWORKD}",
+         && SYSTEMD_LOG_TARGET=console exec {NETWORKD}",
         text(&root.join("etc/systemd/network"))
     );
     let namespaces = ["--net", "--mount", "--propagation", "private"];
-    let said = run(
-        "unshare",
-        &[&namespaces[..], &["sh", "-c", &script]].concat(),
-    );
-    assert!(
-        said.stderr.contains("Enumeration completed"),
-        "{}",
-        said.stderr
-    );
-    said.stderr
-        .lines()
-        .filter(|line| line.starts_with("/etc/systemd/network/"))
-        .map(str::to_owned)
-        .collect()
+    let mut networkd = Command::new("unshare")
+        .args(namespaces)
+        .args(["sh", "-c", &script])
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // It goes on until it is ended; by then it has read its files.
+    let mut said = Vec::new();
+    let mut enumerated = false;
+    for line in BufReader::new(networkd.stderr.take().unwrap()).lines() {
+        let line = line.unwrap();
+        enumerated = line.contains("Enumeration completed");
+        said.push(line);
+        if enumerated {
+            break;
+        }
+    }
+    networkd.kill().unwrap();
+    networkd.wait().unwrap();
+    assert!(enumerated, "{said:?}");
+    said.retain(|line| line.starts_with("/etc/systemd/network/"));
+    said
 }
 
 /// One case; what does not hold.
