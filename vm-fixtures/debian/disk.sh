@@ -89,7 +89,7 @@ initramfs() {
         in_guest dracut --force --no-hostonly "/boot/initrd.img-$kernel" "$kernel"
         return
     fi
-    sed -i 's/^MODULES=.*/MODULES=most/; s/^#* *COMPRESS=.*/COMPRESS=zstd/' \
+    sed -i 's/^MODULES=.*/MODULES=most/' \
         "$root/etc/initramfs-tools/initramfs.conf"
     # On /run, which is a tmpfs: faster, and no copies of it in free space.
     in_guest TMPDIR=/run update-initramfs -c -k all

@@ -15,6 +15,7 @@ use crate::guest::Guest;
 use crate::initramfs::Initramfs;
 use crate::initramfs::images::Images;
 use crate::initramfs::kernels::{self, Role};
+use crate::initramfs::pins::without_usr;
 use crate::initramfs::rebuild;
 use crate::initramfs::root_drivers::root_drivers;
 use crate::root::GuestPath;
@@ -122,15 +123,14 @@ fn pins(image: &Initramfs, guest: &Guest<'_>, root: &[&str]) -> Result<Vec<Found
         if pins.is_empty() {
             continue;
         }
+        // What came from `/etc` is put below `lib` too, but there the guest has no such file.
+        if is_vendors(path, content, guest)? {
+            continue;
+        }
         let own = GuestPath::new(path);
         let same = guest.read(&own)?.as_deref() == Some(content);
         // An image for every machine does not take this file along.
         let stale = !same || own.is_below(&"/etc/lvm/devices".into());
-        // What came from `/etc` is put under `/usr/lib` too, but the guest has no such file there.
-        let is_vendors = own.is_below(&"/usr/lib".into()) || own.is_below(&"/lib".into());
-        if is_vendors && !stale {
-            continue;
-        }
         found.extend(pins.into_iter().map(|pin| Found {
             inner: path.to_owned(),
             pin,
@@ -138,6 +138,22 @@ fn pins(image: &Initramfs, guest: &Guest<'_>, root: &[&str]) -> Result<Vec<Found
         }));
     }
     Ok(found)
+}
+
+/// Whether a file inside is a copy of one that belongs to the distribution. An image has it below
+/// `usr/lib` also where the guest keeps `/lib` apart.
+fn is_vendors(path: &str, content: &[u8], guest: &Guest<'_>) -> Result<bool, Error> {
+    let path = without_usr(path);
+    if !path.starts_with("lib/") {
+        return Ok(false);
+    }
+    for prefix in ["/usr/", "/"] {
+        let own = GuestPath::new(format!("{prefix}{path}"));
+        if guest.read(&own)?.as_deref() == Some(content) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 #[cfg(test)]

@@ -57,6 +57,11 @@ fn what_packages_ship_is_no_copy() {
     let text = "[Match]\nOriginalName=eth0\n";
     let shipped = guest(&[(link, text)], &[(&format!("/{link}"), text)]);
     assert!(shipped.check(&rule()).is_empty());
+    let apart = guest(
+        &[(link, text)],
+        &[("/lib/systemd/network/50-vendor.link", text)],
+    );
+    assert!(apart.check(&rule()).is_empty());
     let copied = guest(&[(link, text)], &[]);
     assert_eq!(copied.check(&rule()).len(), 1);
 }
