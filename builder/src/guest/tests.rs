@@ -399,15 +399,15 @@ fn privileged_a_root_on_a_logical_volume_is_mounted_trimmed_and_sealed() {
         .parts()
         .map(|part| (part.id().to_string(), part.content().kind.name()))
         .collect();
-    let named = |name: &str| format!("logical volume my-vg/{name}");
+    let logical = |name: &str| format!("logical volume my-vg/{name}");
     assert_eq!(
         kinds,
         [
             ("partition 1".into(), "ext4"),
             ("partition 2".into(), "LVM2_member"),
-            (named("root"), "xfs"),
-            (named("swap"), "swap"),
-            (named("va-r"), "ext4"),
+            (logical("root"), "xfs"),
+            (logical("swap"), "swap"),
+            (logical("va-r"), "ext4"),
         ]
     );
 
@@ -425,11 +425,11 @@ fn privileged_a_root_on_a_logical_volume_is_mounted_trimmed_and_sealed() {
     assert_eq!(fs::read_to_string(log).unwrap(), "kept");
     fs::write(guest.root().join("etc/new"), "new").unwrap();
     let (disk, trimmed) = guest.close_trimmed(&layout, dir.path()).unwrap();
-    let names: Vec<_> = trimmed
+    let volumes: Vec<_> = trimmed
         .iter()
         .map(|trimmed| trimmed.logical_volume.as_deref())
         .collect();
-    assert_eq!(names, [None, Some("my-vg/root"), Some("my-vg/va-r")]);
+    assert_eq!(volumes, [None, Some("my-vg/root"), Some("my-vg/va-r")]);
     let mut bytes = vec![0; MARKER.len()];
     disk.file().read_exact_at(&mut bytes, old.start()).unwrap();
     assert!(bytes.iter().all(|&byte| byte == 0));
