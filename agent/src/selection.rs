@@ -47,6 +47,11 @@ impl Selection {
             .collect())
     }
 
+    /// Whether a rule of this name may change something.
+    pub fn uses(&self, id: &str) -> bool {
+        self.selects(id) && !self.skip.iter().any(|skip| skip == id)
+    }
+
     fn selects(&self, id: &str) -> bool {
         if self.only.is_empty() {
             self.clean || !id.starts_with(CLEAN)

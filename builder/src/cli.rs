@@ -16,7 +16,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use crate::boot::{Accel, Board, Firmware, Profile};
 use crate::guest_exec::{GUEST_EXEC, guest_exec};
 use crate::image::Input;
-use crate::pipeline::{self, BootOptions, BuildRequest, ConvertRequest};
+use crate::pipeline::{self, BootOptions, BuildRequest, ConvertRequest, GptOptions};
 use crate::progress::Narrator;
 use crate::qcow2::{Compression, WriteOptions, ZlibLevel};
 use crate::report::BuildReport;
@@ -73,6 +73,9 @@ impl From<ImageArgs> for Input {
 struct Check {
     #[command(flatten)]
     image: ImageArgs,
+    /// Let a GPT be a warning instead of a blocker
+    #[arg(long)]
+    accept_gpt: bool,
     /// Where temporary files go [default: the system's temporary directory]
     #[arg(long, value_name = "DIR")]
     workdir: Option<PathBuf>,
@@ -123,6 +126,25 @@ struct WriteArgs {
 }
 
 #[derive(Debug, Args)]
+struct GptArgs {
+    /// Let a GPT be a warning instead of a blocker
+    #[arg(long, conflicts_with = "convert_gpt")]
+    accept_gpt: bool,
+    /// Write an MBR in place of a GPT, and GRUB for a BIOS
+    #[arg(long)]
+    convert_gpt: bool,
+}
+
+impl From<GptArgs> for GptOptions {
+    fn from(args: GptArgs) -> Self {
+        Self {
+            accept: args.accept_gpt,
+            convert: args.convert_gpt,
+        }
+    }
+}
+
+#[derive(Debug, Args)]
 struct Build {
     #[command(flatten)]
     image: ImageArgs,
@@ -141,6 +163,8 @@ struct Build {
     /// root may log in, else the first ordinary user]
     #[arg(long, value_name = "NAME", requires = "ssh_key")]
     user: Option<UserName>,
+    #[command(flatten)]
+    gpt: GptArgs,
     /// Make the image although blockers remain (and still exit with 1)
     #[arg(long)]
     force: bool,
@@ -242,7 +266,13 @@ impl Cli {
                 let input = Input::from(check.image);
                 check.report.spare(&[&input.path])?;
                 let workdir = check.workdir.unwrap_or_else(temp_dir);
-                let report = pipeline::check(&input, &workdir, &check.rules.into(), narrator)?;
+                let report = pipeline::check(
+                    &input,
+                    &workdir,
+                    &check.rules.into(),
+                    check.accept_gpt,
+                    narrator,
+                )?;
                 (report, check.report)
             }
             Command::Inspect(inspect) => {
@@ -299,6 +329,7 @@ impl Build {
             selection: self.rules.into(),
             ssh_key: self.ssh_key.as_deref().map(public_key).transpose()?,
             user: self.user,
+            gpt: self.gpt.into(),
             force: self.force,
             write: self.write.options(),
             boot: (!self.no_boot_test).then(|| self.boot.options()),

@@ -11,6 +11,7 @@ use crate::layout::LayoutError;
 use crate::output::OutputError;
 use crate::preflight::PreflightError;
 use crate::qcow2::Qcow2Error;
+use crate::repair::RepairError;
 use crate::scratch::ScratchError;
 use crate::seal::SealError;
 use crate::sparsify::SparsifyError;
@@ -42,6 +43,9 @@ pub enum BuildError {
     /// The guest's files.
     #[error(transparent)]
     Agent(#[from] byoi_agent::error::Error),
+    /// The partition table or the boot code.
+    #[error(transparent)]
+    Repair(#[from] RepairError),
     /// The last check of the file systems.
     #[error(transparent)]
     Seal(#[from] SealError),

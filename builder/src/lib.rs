@@ -28,6 +28,7 @@ pub mod preflight;
 pub mod prepare;
 pub mod progress;
 pub mod qcow2;
+pub mod repair;
 pub mod report;
 pub mod scratch;
 pub mod seal;

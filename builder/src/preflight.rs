@@ -7,6 +7,8 @@ use std::path::PathBuf;
 
 use nix::unistd::geteuid;
 
+use crate::boot::{Firmware, uefi};
+
 /// A program that a stage needs, and where it comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Tool {
@@ -39,7 +41,7 @@ pub enum PreflightError {
     /// A program is missing.
     #[error("`{tool}` is missing; install the package {package}")]
     Missing {
-        /// The program.
+        /// The program or firmware.
         tool: &'static str,
         /// Its package in Debian and Ubuntu.
         package: &'static str,
@@ -72,6 +74,22 @@ pub fn require_tools(tools: &[Tool]) -> Result<(), PreflightError> {
                 package: tool.package,
             });
         }
+    }
+    Ok(())
+}
+
+/// Asks for what a boot needs.
+///
+/// # Errors
+///
+/// [`PreflightError::Missing`]: QEMU or its firmware is not there.
+pub fn require_machine(firmware: Firmware) -> Result<(), PreflightError> {
+    require_tools(&[QEMU])?;
+    if firmware == Firmware::Uefi && !uefi::is_there() {
+        return Err(PreflightError::Missing {
+            tool: "OVMF",
+            package: "ovmf",
+        });
     }
     Ok(())
 }

@@ -7,6 +7,7 @@ use std::time::Instant;
 use byoi_agent::facts::Facts;
 use byoi_agent::failpoint;
 use byoi_agent::finding::{Defect, Finding, Severity, Status};
+use byoi_agent::plan::Change;
 use byoi_agent::report::{Report, SCHEMA, Stage, Subject, Tool, Verdict};
 use byoi_agent::rules::{DOC_IMPORT_LINUX, RuleMeta};
 use byoi_agent::run::Outcome;
@@ -14,6 +15,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::boot::BootOutcome;
+use crate::bootchain::DataDisk;
 use crate::guest::{GuestError, GuestMount, MountedGuest, Trimmed};
 use crate::layout::{Layout, findings};
 use crate::qcow2::Summary;
@@ -40,6 +42,9 @@ pub struct BuildReport {
     /// The guest's file systems, where `inspect` looked for them.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub mounts: Vec<GuestMount>,
+    /// The volumes of other disks that the guest used: they are not part of the image.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub data_disks: Vec<DataDisk>,
     /// How the free space of the guest's file systems was emptied.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub free_space: Vec<Trimmed>,
@@ -105,6 +110,7 @@ impl BuildReport {
             },
             layout,
             mounts: Vec::new(),
+            data_disks: Vec::new(),
             free_space: Vec::new(),
             output: None,
             boot_proof: None,
@@ -151,6 +157,26 @@ impl BuildReport {
     /// Adds what the image file and the bytes of the disk tell.
     pub fn add_findings(&mut self, findings: Vec<Finding>) {
         self.report.findings.extend(findings);
+        self.judge();
+    }
+
+    /// Adds what was done to the disk outside of its file systems.
+    pub fn add_changes(&mut self, changes: Vec<Change>) {
+        self.report.changes.extend(changes);
+    }
+
+    /// Judges anew what was found `before`: what is not there `after` was fixed.
+    pub fn settle(&mut self, before: &[Finding], after: Vec<Finding>) {
+        let among = |findings: &[Finding], one: &Finding| {
+            findings.iter().any(|finding| finding.is_same_as(one))
+        };
+        for finding in &mut self.report.findings {
+            if among(before, finding) && !among(&after, finding) {
+                finding.status = Status::Fixed;
+            }
+        }
+        let new = after.into_iter().filter(|one| !among(before, one));
+        self.report.findings.extend(new);
         self.judge();
     }
 
@@ -211,6 +237,16 @@ impl BuildReport {
             match &mount.skipped {
                 Some(reason) => writeln!(text, ", left out: {reason}")?,
                 None => writeln!(text)?,
+            }
+        }
+        if !self.data_disks.is_empty() {
+            writeln!(
+                text,
+                "\nData disks that are not part of the image. Once their volumes are attached on OCI,\n\
+                 these lines of /etc/fstab bring them back:"
+            )?;
+            for disk in &self.data_disks {
+                writeln!(text, "  {}", disk.line)?;
             }
         }
         if let Some(proof) = &self.boot_proof {

@@ -62,6 +62,9 @@ pub struct ByteRange {
 }
 
 impl ByteRange {
+    /// No bytes.
+    pub const EMPTY: Self = Self { start: 0, len: 0 };
+
     /// `len` bytes from `start` on; `None` where the end does not fit into 64 bits.
     pub const fn new(start: u64, len: u64) -> Option<Self> {
         match start.checked_add(len) {

@@ -14,13 +14,14 @@ use tempfile::TempDir;
 use super::accel::{Acceleration, Accelerator};
 use super::capture::Capture;
 use super::console::{self, Console};
-use super::machine::{Machine, QEMU, Wiring};
+use super::machine::{Firmware, Machine, QEMU, Wiring};
 use super::milestones::Milestone;
 use super::outcome::{BootOutcome, BootRecord, SshGreeting};
 use super::seconds::Seconds;
 use super::ssh::{self, Probe};
 use super::state::{Ending, Limits, State};
 use super::traffic::Traffic;
+use super::uefi;
 use super::{BootError, BootRequest};
 use crate::progress::Narrator;
 
@@ -71,7 +72,17 @@ impl Attempt {
             what: "a local port",
             source,
         })?;
+        let flash = match machine.firmware {
+            Firmware::Bios => None,
+            Firmware::Uefi => {
+                Some(uefi::fresh(files.path()).map_err(|source| BootError::Host {
+                    what: "UEFI firmware",
+                    source,
+                })?)
+            }
+        };
         let wiring = Wiring {
+            flash: flash.as_ref(),
             accelerator,
             image: request.image,
             format: request.format,

@@ -1,6 +1,6 @@
 //! The virtual machine, and the QEMU command line that makes it.
 //!
-//! It resembles an OCI virtual machine: SeaBIOS, a standard VGA card, ttyS0, one disk, one NIC and
+//! It resembles an OCI virtual machine: SeaBIOS or OVMF, a standard VGA card, ttyS0, one disk, one NIC and
 //! the chassis asset tag by which guests recognise Oracle's cloud. OCI offers no virtio-rng, so
 //! there is none. The image is opened read-only below a temporary overlay that QEMU keeps without
 //! a name; the guest reaches neither the host's network nor, through QEMU's sandbox, its programs.
@@ -15,6 +15,7 @@ use serde::Serialize;
 
 use super::accel::Accelerator;
 use super::mac::Mac;
+use super::uefi::Flash;
 
 /// The program.
 pub const QEMU: &str = "qemu-system-x86_64";
@@ -47,6 +48,8 @@ pub enum Profile {
 pub enum Firmware {
     /// SeaBIOS.
     Bios,
+    /// OVMF, with variables that know no disk.
+    Uefi,
 }
 
 /// The format of the disk image.
@@ -93,6 +96,8 @@ pub struct Wiring<'a> {
     pub image: &'a Path,
     /// Its format.
     pub format: DiskFormat,
+    /// The flash of a machine with UEFI firmware.
+    pub flash: Option<&'a Flash>,
     /// Where the packet capture goes.
     pub capture: &'a Path,
     /// The port on 127.0.0.1 that leads to the guest's port 22.
@@ -138,6 +143,15 @@ impl Machine {
         add(&["-chardev", "stdio,id=serial,signal=off"]);
         add(&["-device", "isa-serial,chardev=serial"]);
 
+        if let Some(flash) = wiring.flash {
+            for (options, path) in [
+                ("if=pflash,unit=0,format=raw,readonly=on,file=", &flash.code),
+                ("if=pflash,unit=1,format=raw,file=", &flash.variables),
+            ] {
+                args.push("-drive".into());
+                args.push(with_path(options, path));
+            }
+        }
         args.push("-drive".into());
         args.push(drive(wiring.image, wiring.format));
         let mut add = |words: &[&str]| args.extend(words.iter().map(OsString::from));
@@ -208,6 +222,15 @@ mod tests {
     use super::*;
 
     fn shown(board: Board, profile: Profile, accelerator: Accelerator) -> String {
+        shown_with(None, board, profile, accelerator)
+    }
+
+    fn shown_with(
+        flash: Option<&Flash>,
+        board: Board,
+        profile: Profile,
+        accelerator: Accelerator,
+    ) -> String {
         let machine = Machine {
             board,
             profile,
@@ -219,6 +242,7 @@ mod tests {
             accelerator,
             image: Path::new("/proc/77/fd/9"),
             format: DiskFormat::Qcow2,
+            flash,
             capture: Path::new("/tmp/a,b/net.pcap"),
             ssh_port: 40022,
         };
@@ -267,6 +291,23 @@ mod tests {
             "-smp 2",
             "-device ide-hd,bus=ide.0,drive=disk,bootindex=0",
             "-device e1000,netdev=net,mac=02:00:17:0a:0b:0c,romfile=",
+        ];
+        assert_eq!(new, expected);
+    }
+
+    #[test]
+    fn uefi_firmware_comes_in_flash() {
+        let flash = Flash {
+            code: "/usr/share/OVMF/OVMF_CODE_4M.fd".into(),
+            variables: "/tmp/a,b/variables.fd".into(),
+        };
+        let (board, profile) = (Board::Q35, Profile::Paravirtualized);
+        let one = shown(board, profile, Accelerator::Tcg);
+        let two = shown_with(Some(&flash), board, profile, Accelerator::Tcg);
+        let new: Vec<_> = two.lines().filter(|line| !one.contains(line)).collect();
+        let expected = [
+            "-drive if=pflash,unit=0,format=raw,readonly=on,file=/usr/share/OVMF/OVMF_CODE_4M.fd",
+            "-drive if=pflash,unit=1,format=raw,file=/tmp/a,,b/variables.fd",
         ];
         assert_eq!(new, expected);
     }

@@ -88,7 +88,11 @@ impl Trouble {
     }
 }
 
+/// What firmware says once each time it starts.
+const POWER_ON: &[&str] = &["SeaBIOS (version ", "UEFI firmware (version "];
+
 const NOT_BOOTABLE: &[&str] = &[
+    "BdsDxe: No bootable option or device was found",
     "No bootable device",
     "Boot failed: not a bootable disk",
     "Boot failed: could not read",
@@ -174,7 +178,7 @@ pub fn read(line: &str) -> Option<Sign> {
         Sign::Failed(Trouble::LoaderPrompt)
     } else if !is_printk(line) && has(NOT_BOOTABLE) {
         Sign::Failed(Trouble::NotBootable)
-    } else if line.contains("SeaBIOS (version ") {
+    } else if has(POWER_ON) {
         Sign::PowerOn
     } else if is_login_prompt(line) || line.contains("Reached target") && has(MULTI_USER) {
         Sign::Reached(Stage::Login)

@@ -21,6 +21,7 @@ mod seconds;
 mod ssh;
 mod state;
 mod traffic;
+pub mod uefi;
 
 use std::io;
 use std::path::{Path, PathBuf};

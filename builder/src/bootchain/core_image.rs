@@ -8,7 +8,7 @@ use byoi_agent::guest::Guest;
 use byoi_agent::rules::{DOC_IMPORT_LINUX, Rule, RuleMeta};
 
 use super::chain::Chain;
-use super::places::{Device, Located, Mounted};
+use super::places::{Device, Located, Mounted, device};
 use crate::layout::{ContentKind, Slot};
 use crate::loader::script::{self, FileName};
 use crate::loader::{CoreFault, CoreImage};
@@ -55,7 +55,7 @@ impl BootCoreImage {
                 lacking.join(" and ")
             )));
         }
-        match self.chain.places.device(&prefix.device) {
+        match device(&prefix.device) {
             Device::Elsewhere => {
                 defects.push(defect(
                     "GRUB looks for its files on a device that is not this disk".to_owned(),
@@ -115,8 +115,8 @@ impl BootCoreImage {
     /// The modules that it would need to read a device, and does not have.
     fn lacking(&self, core: &CoreImage, prefix: &FileName) -> Vec<&'static str> {
         let mut needed: Vec<&[&'static str]> = vec![&["biosdisk", "ahci", "ata", "pata"]];
-        let device = prefix.device.as_str();
-        match self.chain.places.device(device) {
+        let name = prefix.device.as_str();
+        match device(name) {
             Device::Partition(number) => {
                 let partition = self.chain.places.layout().partition(number);
                 needed.push(match partition.map(|partition| partition.slot) {
@@ -132,8 +132,8 @@ impl BootCoreImage {
                     _ => &[],
                 });
             }
-            Device::Stacked if device.starts_with("lvm") => needed.push(&["lvm"]),
-            Device::Stacked if device.starts_with("md") => needed.push(&["mdraid1x", "mdraid09"]),
+            Device::Stacked if name.starts_with("lvm") => needed.push(&["lvm"]),
+            Device::Stacked if name.starts_with("md") => needed.push(&["mdraid1x", "mdraid09"]),
             Device::Stacked | Device::Elsewhere => {}
         }
         needed

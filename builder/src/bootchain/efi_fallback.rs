@@ -3,13 +3,16 @@
 use std::rc::Rc;
 
 use byoi_agent::error::Error;
-use byoi_agent::finding::{Defect, Severity};
+use byoi_agent::finding::{Defect, Finding, Severity, Status};
 use byoi_agent::guest::Guest;
 use byoi_agent::rules::{DOC_IMPORT_LINUX, Rule, RuleMeta};
 
 use super::chain::Chain;
-use crate::loader::SystemPartition;
 use crate::loader::efi::{FALLBACK, Program};
+use crate::loader::{Loader, SystemPartition};
+
+/// The name of the rule.
+pub const EFI_FALLBACK: &str = "boot/efi-fallback";
 
 /// The rule. It is a note where the disk also boots by BIOS, as OCI boots it at first.
 #[derive(Debug)]
@@ -25,40 +28,48 @@ impl BootEfiFallback {
 
 impl Rule for BootEfiFallback {
     fn meta(&self) -> RuleMeta {
-        RuleMeta {
-            id: "boot/efi-fallback",
-            severity: Severity::Warning,
-            title: "An EFI system partition without a loader for new machines",
-            why: "The firmware of a new machine has no boot entries and starts EFI/BOOT/BOOTX64.EFI.",
-            doc: DOC_IMPORT_LINUX,
-        }
+        META
     }
 
     fn check(&self, _guest: &Guest<'_>) -> Result<Vec<Defect>, Error> {
-        let loader = &self.chain.loader;
-        let fit = loader
-            .efi
-            .iter()
-            .any(|esp| esp.fallback == Some(Program::Fit));
-        // One that holds nothing for any firmware was never used.
-        let used = loader
-            .efi
-            .iter()
-            .find(|esp| esp.fallback.is_some() || !esp.vendors.is_empty())
-            .or_else(|| loader.efi.first().filter(|_| loader.is_efi_only()));
-        let Some(esp) = used.filter(|_| !fit) else {
-            return Ok(Vec::new());
-        };
-        let mut defect = judge(esp);
-        if !loader.is_efi_only() {
-            defect = defect.severity(Severity::Note);
-        }
-        Ok(vec![defect])
+        Ok(defect(&self.chain.loader).into_iter().collect())
     }
 
     fn fix(&self, _guest: &mut Guest<'_>) -> Result<(), Error> {
         Ok(())
     }
+}
+
+const META: RuleMeta = RuleMeta {
+    id: EFI_FALLBACK,
+    severity: Severity::Warning,
+    title: "An EFI system partition without a loader for new machines",
+    why: "The firmware of a new machine has no boot entries and starts EFI/BOOT/BOOTX64.EFI.",
+    doc: DOC_IMPORT_LINUX,
+};
+
+/// What the rule finds on a disk where this starts.
+pub fn finding(loader: &Loader) -> Option<Finding> {
+    defect(loader).map(|defect| Finding::new(&META, defect, Status::Open))
+}
+
+fn defect(loader: &Loader) -> Option<Defect> {
+    let fit = loader
+        .efi
+        .iter()
+        .any(|esp| esp.fallback == Some(Program::Fit));
+    // One that holds nothing for any firmware was never used.
+    let used = loader
+        .efi
+        .iter()
+        .find(|esp| esp.fallback.is_some() || !esp.vendors.is_empty())
+        .or_else(|| loader.efi.first().filter(|_| loader.is_efi_only()));
+    let defect = judge(used.filter(|_| !fit)?);
+    Some(if loader.is_efi_only() {
+        defect
+    } else {
+        defect.severity(Severity::Note)
+    })
 }
 
 fn judge(esp: &SystemPartition) -> Defect {
@@ -81,7 +92,6 @@ fn judge(esp: &SystemPartition) -> Defect {
 mod tests {
     use super::super::testing::{Fixture, chain, core};
     use super::*;
-    use crate::loader::Loader;
 
     fn severity(fallback: Option<Program>, vendors: &[&str], bios: bool) -> Option<Severity> {
         let esp = SystemPartition {

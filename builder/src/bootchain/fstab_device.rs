@@ -74,7 +74,9 @@ impl Rule for FstabDevice {
 /// The volume of this disk that an entry names by a device.
 fn by_device<'a>(row: &Row<'a>) -> Option<&'a Volume> {
     match row.resolution {
-        Resolution::Here(volume) if row.is_by_device() => Some(volume),
+        Resolution::Here(volume) if row.is_by_device() || volume.was_called(&row.entry.source) => {
+            Some(volume)
+        }
         _ => None,
     }
 }

@@ -8,7 +8,8 @@
 mod chain;
 mod config;
 mod core_image;
-mod efi_fallback;
+mod data_disks;
+pub mod efi_fallback;
 mod fstab_device;
 mod fstab_missing_volume;
 mod kernel_missing;
@@ -26,9 +27,13 @@ mod table;
 #[cfg(test)]
 mod testing;
 
+pub use data_disks::DataDisk;
+
 use std::rc::Rc;
 use std::sync::Arc;
 
+use byoi_agent::error::Error;
+use byoi_agent::guest::Guest;
 use byoi_agent::rules::{KnownDisk, Rule, catalogue};
 
 use crate::guest::GuestMount;
@@ -77,4 +82,22 @@ pub fn rules(layout: &Layout, mounts: &[GuestMount], loader: Loader) -> Vec<Box<
     ];
     rules.extend(own);
     rules
+}
+
+/// The rules of what a BIOS starts, up to where it finds the files of its boot loader.
+pub fn loader_rules(layout: &Layout, mounts: &[GuestMount], loader: Loader) -> Vec<Box<dyn Rule>> {
+    let chain = Rc::new(Chain::new(loader, layout, mounts));
+    vec![
+        Box::new(BootLoader::new(Rc::clone(&chain))),
+        Box::new(BootCoreImage::new(chain)),
+    ]
+}
+
+/// The volumes that the guest names and that are on no disk with this layout.
+///
+/// # Errors
+///
+/// The guest could not be read.
+pub fn data_disks(guest: &Guest<'_>, layout: &Layout) -> Result<Vec<DataDisk>, Error> {
+    data_disks::data_disks(guest, &Volumes::on(layout))
 }

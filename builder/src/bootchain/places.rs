@@ -62,28 +62,9 @@ impl Places {
         &self.layout
     }
 
-    /// Reads `hd0,msdos1`, `,gpt2`, `hd0,1`, `lvmid/…`.
-    pub fn device(&self, name: &str) -> Device {
-        if STACKED.iter().any(|prefix| name.starts_with(prefix)) {
-            return Device::Stacked;
-        }
-        let Some((disk, part)) = name.split_once(',') else {
-            return Device::Elsewhere;
-        };
-        let number = part
-            .strip_prefix("msdos")
-            .or_else(|| part.strip_prefix("gpt"))
-            .unwrap_or(part);
-        match number.parse() {
-            // A BIOS counts the disk that it boots from as the first one.
-            Ok(number) if matches!(disk, "" | "hd0") => Device::Partition(number),
-            _ => Device::Elsewhere,
-        }
-    }
-
     /// Where a file is that a boot loader names.
     pub fn locate(&self, guest: &Guest<'_>, file: &FileName) -> Result<Located, Error> {
-        let number = match self.device(&file.device) {
+        let number = match device(&file.device) {
             Device::Elsewhere => return Ok(Located::Missing),
             Device::Stacked => None,
             Device::Partition(number) => Some(number),
@@ -144,6 +125,25 @@ impl Places {
                 ContentKind::Lvm2 | ContentKind::MdRaid | ContentKind::Luks1 | ContentKind::Luks2
             )
         })
+    }
+}
+
+/// Reads `hd0,msdos1`, `,gpt2`, `hd0,1`, `lvmid/…`.
+pub(super) fn device(name: &str) -> Device {
+    if STACKED.iter().any(|prefix| name.starts_with(prefix)) {
+        return Device::Stacked;
+    }
+    let Some((disk, part)) = name.split_once(',') else {
+        return Device::Elsewhere;
+    };
+    let number = part
+        .strip_prefix("msdos")
+        .or_else(|| part.strip_prefix("gpt"))
+        .unwrap_or(part);
+    match number.parse() {
+        // A BIOS counts the disk that it boots from as the first one.
+        Ok(number) if matches!(disk, "" | "hd0") => Device::Partition(number),
+        _ => Device::Elsewhere,
     }
 }
 

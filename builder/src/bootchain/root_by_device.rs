@@ -75,7 +75,7 @@ impl Rule for RootByDevice {
                     continue;
                 };
                 let (message, severity, hint) = match self.volumes.find(root, &own) {
-                    Resolution::Here(volume) if DeviceName::parse(root).is_some() => (
+                    Resolution::Here(volume) if is_unstable(root, volume) => (
                         "the root file system is named by a device that OCI names differently",
                         Severity::Blocker,
                         match name(volume, initrd) {
@@ -133,13 +133,11 @@ impl Rule for RootByDevice {
             if named_volumes::missing(&arg.text, &self.volumes, &own).is_some() {
                 return ArgEdit::Remove;
             }
-            let stable = value_of(&arg.text, "root").and_then(|root| {
-                DeviceName::parse(root)?;
-                match self.volumes.find(root, &own) {
-                    Resolution::Here(volume) => name(volume, initrd),
+            let stable =
+                value_of(&arg.text, "root").and_then(|root| match self.volumes.find(root, &own) {
+                    Resolution::Here(volume) if is_unstable(root, volume) => name(volume, initrd),
                     _ => None,
-                }
-            });
+                });
             match stable {
                 Some(name) => ArgEdit::Replace(format!("root={name}")),
                 None => ArgEdit::Keep,
@@ -160,6 +158,11 @@ impl Rule for RootByDevice {
         }
         Ok(())
     }
+}
+
+/// Whether a volume will have this name no more.
+fn is_unstable(root: &str, volume: &Volume) -> bool {
+    DeviceName::parse(root).is_some() || volume.was_called(root)
 }
 
 fn disables_uuid(assignment: &Assignment) -> bool {

@@ -95,13 +95,13 @@ fn login(guest: &Guest<'_>) -> Result<Login, Error> {
         let text = guest.text(job)?;
         // Red Hat's job starts a login on whatever serial console the kernel has.
         if job.name() == "serial.conf"
-            || text.is_some_and(|text| text.as_str().lines().any(|line| starts_login(line)))
+            || text.is_some_and(|text| text.as_str().lines().any(starts_login))
         {
             return Ok(Login::There);
         }
     }
     if let Some(text) = guest.text(&INITTAB.into())?
-        && text.as_str().lines().any(|line| starts_login(line))
+        && text.as_str().lines().any(starts_login)
     {
         return Ok(Login::There);
     }

@@ -34,6 +34,7 @@ pub(super) fn chain(loader: Loader) -> Chain {
             range: ByteRange::new(u64::from(number) << 20, 1 << 20).unwrap(),
             part_uuid: format!("5f3c9a1e-{number:02}"),
             part_label: None,
+            former: None,
             content: Content {
                 kind,
                 uuid: Some(uuid.to_owned()),
@@ -60,6 +61,7 @@ pub(super) fn chain(loader: Loader) -> Chain {
         partition: 1,
         logical_volume: None,
         file_system: "ext4",
+        subvolume: None,
         skipped: None,
     };
     Chain::new(loader, &layout, &[root])

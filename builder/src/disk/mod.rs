@@ -166,7 +166,7 @@ impl AttachedDisk {
             Backing::Tables(tables) => tables,
         };
         device_mapper::require().map_err(|source| DiskError::Mapper { source })?;
-        let hull = MappedDevice::hull(tables).unwrap_or(NOTHING);
+        let hull = MappedDevice::hull(tables).unwrap_or(ByteRange::EMPTY);
         let below = self.attach(hull, access)?;
         MappedDevice::create(tables, below, hull.start(), access)
             .map(Device::Mapped)
@@ -193,12 +193,6 @@ impl AttachedDisk {
         Ok((file, self.size))
     }
 }
-
-/// What a volume covers that is on no disk.
-const NOTHING: ByteRange = match ByteRange::new(0, 0) {
-    Some(range) => range,
-    None => unreachable!(),
-};
 
 #[cfg(test)]
 mod tests;

@@ -15,6 +15,7 @@ mod mounts;
 mod namespace;
 mod plan;
 mod root;
+mod subvolume;
 mod trim;
 
 use std::collections::BTreeSet;
@@ -62,6 +63,9 @@ pub struct GuestMount {
     pub logical_volume: Option<String>,
     /// The type of the file system.
     pub file_system: &'static str,
+    /// The directory of a btrfs that is mounted, from its top.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub subvolume: Option<String>,
     /// Why it is not mounted; nothing where it is.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub skipped: Option<String>,
@@ -148,6 +152,8 @@ impl MountedGuest {
 
     fn record(&mut self, part: Part<'_>, point: &str, skipped: Option<String>) {
         let id = part.id();
+        let btrfs = part.content().kind == ContentKind::Btrfs && skipped.is_none();
+        let directory = btrfs.then(|| self.stack.open(point).ok()).flatten();
         self.mounts.push(GuestMount {
             point: point.to_owned(),
             partition: part.partition(),
@@ -156,6 +162,7 @@ impl MountedGuest {
                 PartId::Partition(_) => None,
             },
             file_system: part.content().kind.name(),
+            subvolume: directory.and_then(|directory| subvolume::of_mount(&directory).ok()?),
             skipped: skipped.clone(),
         });
         if skipped.is_none() {

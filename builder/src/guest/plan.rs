@@ -124,6 +124,7 @@ mod tests {
                 range: ByteRange::new(0, 1).unwrap(),
                 part_uuid: format!("part-{number}"),
                 part_label: None,
+                former: None,
                 content: Content {
                     kind,
                     uuid: Some(format!("FS-{number}")),

@@ -1,8 +1,8 @@
 //! What OCI refuses in a layout, or what keeps it from booting.
 //!
 //! OCI asks for a disk "with a valid master boot record (MBR) and boot loader", set up for BIOS
-//! boot and not encrypted (Importing Custom Linux Images). A GPT passes as long as sector 0 is
-//! signed and holds boot code.
+//! boot and not encrypted (Importing Custom Linux Images). In practice a GPT passes as long as
+//! sector 0 is signed and holds boot code, or the image's firmware is set to UEFI.
 
 use byoi_agent::finding::{Finding, Severity, Status};
 use byoi_agent::rules::DOC_IMPORT_LINUX;
@@ -35,12 +35,13 @@ fn finding(
 
 const DISK: &str = "disk";
 
-/// Judges a layout. The order is that of the rules' names within disk, table and partitions.
-pub fn findings(layout: &Layout) -> Vec<Finding> {
+/// Judges a layout. The order is that of the rules' names within disk, table and partitions. A GPT
+/// blocks unless it is accepted.
+pub fn findings(layout: &Layout, accept_gpt: bool) -> Vec<Finding> {
     let mut found = Vec::new();
     found.extend(signature(layout));
     found.extend(boot_code(layout));
-    found.extend(gpt(layout));
+    found.extend(gpt(layout, accept_gpt));
     bounds(layout, &mut found);
     overlap(layout, &mut found);
     found.extend(active(layout));
@@ -176,8 +177,32 @@ fn boot_code(layout: &Layout) -> Option<Finding> {
     }
 }
 
-fn gpt(layout: &Layout) -> Option<Finding> {
-    const RULE: &str = "disk/gpt";
+const GPT: &str = "disk/gpt";
+
+/// Why a GPT was not converted.
+pub fn not_convertible(reason: String) -> Finding {
+    finding(
+        (GPT, Severity::Warning),
+        DISK,
+        reason,
+        "the GPT cannot be converted to an MBR",
+        "change the partitions, or use --accept-gpt",
+    )
+}
+
+/// Why GRUB was not put onto the disk.
+pub fn not_reinstalled(reason: String) -> Finding {
+    finding(
+        ("boot/loader", Severity::Note),
+        DISK,
+        reason,
+        "GRUB was not reinstalled",
+        "run grub-install /dev/sdX in the guest before the export",
+    )
+}
+
+fn gpt(layout: &Layout, accept: bool) -> Option<Finding> {
+    const RULE: &str = GPT;
     match &layout.table {
         PartitionTable::Gpt {
             primary: HeaderState::Valid,
@@ -185,15 +210,23 @@ fn gpt(layout: &Layout) -> Option<Finding> {
             hybrid,
             ..
         } => Some(finding(
-            (RULE, Severity::Note),
+            (
+                RULE,
+                if accept {
+                    Severity::Warning
+                } else {
+                    Severity::Blocker
+                },
+            ),
             DISK,
             if *hybrid {
                 "a GPT with a hybrid MBR"
             } else {
                 "a GPT with a protective MBR"
             },
-            "OCI asks for an MBR; a GPT with BIOS boot code is accepted in practice",
-            "nothing to do unless the import fails",
+            "OCI asks for the partition table of an MBR",
+            "give --convert-gpt to byoi-builder build; or --accept-gpt, as in practice OCI boots \
+             disks with a GPT",
         )),
         PartitionTable::Gpt {
             primary, backup, ..
@@ -202,7 +235,7 @@ fn gpt(layout: &Layout) -> Option<Finding> {
             Some(finding(
                 (
                     RULE,
-                    if none {
+                    if none || !accept {
                         Severity::Blocker
                     } else {
                         Severity::Warning

@@ -147,6 +147,7 @@ fn partition(number: u32, entry: &[u8]) -> Option<Partition> {
         range: ByteRange::of_sectors(Lba::new(first), count)?,
         part_uuid: guid(entry, 16).unwrap_or_default(),
         part_label: utf16(&entry[56..128]),
+        former: None,
         content: Content::default(),
     })
 }

@@ -164,6 +164,7 @@ impl Dos {
             range,
             part_uuid: format!("{:08x}-{number:02x}", self.disk_signature),
             part_label: None,
+            former: None,
             content: Content::default(),
         });
         true

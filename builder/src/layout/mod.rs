@@ -123,8 +123,23 @@ pub struct Partition {
     pub part_uuid: String,
     /// The PARTLABEL of a GPT entry that has one.
     pub part_label: Option<String>,
+    /// What it was called in the table that was converted to this one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub former: Option<FormerName>,
     /// What is in it.
     pub content: Content,
+}
+
+/// What a partition was called before its table was converted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct FormerName {
+    /// The number.
+    pub number: u32,
+    /// The PARTUUID.
+    pub part_uuid: String,
+    /// The PARTLABEL.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub part_label: Option<String>,
 }
 
 /// The place of a partition's entry.
@@ -178,7 +193,7 @@ impl Layout {
         let header_follows = gpt::has_header(disk)?;
         let mut partitions = Vec::new();
         let table = if !mbr_signature || mbr::is_volume_boot_record(&first, disk_size) {
-            let whole = ByteRange::new(0, disk_size).unwrap_or(EMPTY);
+            let whole = ByteRange::new(0, disk_size).unwrap_or(ByteRange::EMPTY);
             PartitionTable::None {
                 content: Content::probe(&mut Window::new(disk, whole))?,
             }
@@ -197,7 +212,7 @@ impl Layout {
             partitions = dos.partitions;
             if partitions.is_empty() {
                 // An unpartitioned file system may leave room for a boot sector with a signature.
-                let whole = ByteRange::new(0, disk_size).unwrap_or(EMPTY);
+                let whole = ByteRange::new(0, disk_size).unwrap_or(ByteRange::EMPTY);
                 let content = Content::probe(&mut Window::new(disk, whole))?;
                 if content.kind.is_known() {
                     let table = PartitionTable::None { content };
@@ -263,6 +278,26 @@ impl Layout {
         Content::probe(&mut Window::new(&mut device, whole)).ok()
     }
 
+    /// Notes what partitions were called in the table that was converted to this one.
+    pub(crate) fn remember(&mut self, former: Vec<(u32, FormerName)>) {
+        for (number, name) in former {
+            let mut partitions = self.partitions.iter_mut();
+            if let Some(partition) = partitions.find(|partition| partition.number == number) {
+                partition.former = Some(name);
+            }
+        }
+    }
+
+    /// Notes what is in sector 0 now.
+    pub(crate) fn set_boot_code(&mut self, code: BootCode) {
+        match &mut self.table {
+            PartitionTable::Dos { boot_code, .. } | PartitionTable::Gpt { boot_code, .. } => {
+                *boot_code = code;
+            }
+            PartitionTable::None { .. } => {}
+        }
+    }
+
     /// The code in sector 0; `None` where there is no partition table.
     pub fn boot_code(&self) -> Option<&BootCode> {
         match &self.table {
@@ -310,12 +345,6 @@ impl Partition {
         self.role() == Some("EFI system")
     }
 }
-
-/// The range of a disk whose size the system cannot tell.
-const EMPTY: ByteRange = match ByteRange::new(0, 0) {
-    Some(range) => range,
-    None => unreachable!(),
-};
 
 #[expect(
     clippy::trivially_copy_pass_by_ref,

@@ -86,7 +86,7 @@ pub fn read<R: Read + Seek>(disk: &mut R, layout: &Layout) -> io::Result<Vec<Sys
 }
 
 /// What a program is by its headers.
-fn program(bytes: &[u8]) -> Program {
+pub(crate) fn program(bytes: &[u8]) -> Program {
     const X86_64: u16 = 0x8664;
     const PE32_PLUS: u16 = 0x20b;
     const APPLICATION: u16 = 10;
@@ -108,10 +108,11 @@ fn program(bytes: &[u8]) -> Program {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
 
-    fn pe(machine: u16, magic: u16, subsystem: u16) -> Vec<u8> {
+    /// The headers of a program.
+    pub(crate) fn pe(machine: u16, magic: u16, subsystem: u16) -> Vec<u8> {
         let mut bytes = vec![0; 512];
         bytes[..2].copy_from_slice(b"MZ");
         bytes[0x3c] = 0x80;

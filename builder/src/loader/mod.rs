@@ -168,7 +168,7 @@ fn active<R: Read + Seek>(disk: &mut R, layout: &Layout) -> io::Result<Active> {
 
 /// The code in the boot sector of a volume. What `mkfs.fat` puts there says that nothing can be
 /// started.
-fn volume_boot_code(head: &[u8]) -> BootCode {
+pub(crate) fn volume_boot_code(head: &[u8]) -> BootCode {
     const NOT_BOOTABLE: &[u8] = b"This is not a bootable disk";
     if has(head, 3, b"SYSLINUX") || has(head, 3, b"EXTLINUX") {
         BootCode::Syslinux

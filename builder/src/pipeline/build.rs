@@ -10,13 +10,13 @@ use byoi_agent::rules::Rule;
 use byoi_agent::rules::access_ssh_key::{AccessSshKey, PublicKey, UserName};
 use byoi_agent::selection::Selection;
 
+use super::mend::{self, GptOptions};
 use crate::boot::{self, Accel, Board, BootOutcome, BootRequest, DiskFormat, Firmware, Profile};
 use crate::digest::file_sha256;
 use crate::disk::{Access, AttachedDisk};
 use crate::error::BuildError;
 use crate::guest::{MountedGuest, PrivateMounts};
 use crate::image::{Input, SourceImage, WorkDisk};
-use crate::layout::findings;
 use crate::output::Output;
 use crate::preflight;
 use crate::prepare;
@@ -55,6 +55,8 @@ pub struct BuildRequest {
     pub ssh_key: Option<PublicKey>,
     /// Whose key it is.
     pub user: Option<UserName>,
+    /// What may be done with a GPT.
+    pub gpt: GptOptions,
     /// Whether an image is made although blockers remain.
     pub force: bool,
     /// How the QCOW2 is written.
@@ -71,8 +73,8 @@ pub struct BuildRequest {
 pub fn build(request: &BuildRequest, narrator: Narrator) -> Result<BuildReport, BuildError> {
     preflight::require_root()?;
     preflight::require_tools(&[preflight::E2FSCK, preflight::UNSHARE])?;
-    if request.boot.is_some() {
-        preflight::require_tools(&[preflight::QEMU])?;
+    if let Some(options) = &request.boot {
+        preflight::require_machine(options.firmware)?;
     }
     let private = PrivateMounts::enter()?;
     let mut stages = Stages::default();
@@ -96,16 +98,21 @@ pub fn build(request: &BuildRequest, narrator: Narrator) -> Result<BuildReport, 
         WorkDisk::copy_of(&source, &request.workdir, narrator)
     })?;
     let disk = AttachedDisk::new(disk)?;
-    let layout = disk.layout()?;
     report.report.subject = super::subject(&source, Some(sha256));
+    let mut layout = mend::table(&disk, request, &mut report)?;
+    mend::efi_loader(&disk, &layout, request, &mut report)?;
     report.layout = Some(layout.clone());
-    report.add_findings(findings::findings(&layout));
 
     narrator.say("Preparing the guest");
     let mounted = MountedGuest::mount(disk, &layout, scratch.path(), &private, Access::ReadWrite);
     let Some(guest) = report.or_blocked(mounted)? else {
         return Ok(report.finished(stages));
     };
+    stages.time("boot loader", || {
+        mend::boot_loader(&guest, &mut layout, request, scratch.path(), &mut report)
+    })?;
+    report.layout = Some(layout.clone());
+    report.data_disks = prepare::data_disks(&guest, &layout)?;
     let outcome = stages.time("guest", || {
         let access = request.ssh_key.clone().map(|key| {
             let rule: Box<dyn Rule> = Box::new(AccessSshKey::new(key, request.user.clone()));
@@ -157,7 +164,7 @@ pub fn boot_test(
     options: &BootOptions,
     narrator: Narrator,
 ) -> Result<BuildReport, BuildError> {
-    preflight::require_tools(&[preflight::QEMU])?;
+    preflight::require_machine(options.firmware)?;
     let mut stages = Stages::default();
     let scratch = Scratch::new(workdir)?;
     let source = match super::or_refused(SourceImage::open(input, workdir, narrator))? {

@@ -28,6 +28,7 @@ pub fn check(
     input: &Input,
     workdir: &Path,
     selection: &Selection,
+    accept_gpt: bool,
     narrator: Narrator,
 ) -> Result<BuildReport, BuildError> {
     preflight::require_root()?;
@@ -44,9 +45,10 @@ pub fn check(
     let mut report = BuildReport::new(super::subject(&source, None), Some(layout.clone()));
     report.add_findings(source.findings());
     report.add_findings(source.format_finding().into_iter().collect());
-    report.add_findings(findings::findings(&layout));
+    report.add_findings(findings::findings(&layout, accept_gpt));
     report.add_findings(findings::unclean(&layout));
     if let Some(guest) = report.or_blocked(mount(disk, &layout, &scratch, &private))? {
+        report.data_disks = prepare::data_disks(&guest, &layout)?;
         let outcome = stages.time("guest", || prepare::check(&guest, &layout, selection))?;
         report.add_outcome(outcome);
         guest.close()?;

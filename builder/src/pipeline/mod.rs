@@ -9,12 +9,14 @@
 mod build;
 mod convert;
 mod judge;
+mod mend;
 
 use byoi_agent::report::Subject;
 
 pub use build::{BootOptions, BuildRequest, boot_test, build};
 pub use convert::{ConvertRequest, convert};
 pub use judge::{check, inspect};
+pub use mend::GptOptions;
 
 use crate::error::BuildError;
 use crate::image::{ImageError, SourceImage, subject_of};

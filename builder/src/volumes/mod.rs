@@ -7,7 +7,7 @@ mod device_name;
 
 pub(crate) use device_name::{DeviceName, OwnDisk, Whose};
 
-use crate::layout::{Layout, LogicalName, LogicalVolume, Part, PartId, VolumeGroup};
+use crate::layout::{FormerName, Layout, LogicalName, LogicalVolume, Part, PartId, VolumeGroup};
 
 /// A partition or logical volume of the disk and what it holds. Identifiers are written as `blkid`
 /// writes them.
@@ -30,6 +30,8 @@ pub struct Volume {
     pub partuuid: Option<String>,
     /// The name of the partition, which only GPT has.
     pub partlabel: Option<String>,
+    /// What the partition was called before its table was converted.
+    pub former: Option<FormerName>,
 }
 
 impl From<Part<'_>> for Volume {
@@ -46,6 +48,7 @@ impl From<Part<'_>> for Volume {
             (Part::Partition(partition), _) => {
                 volume.partuuid = Some(partition.part_uuid.clone());
                 volume.partlabel.clone_from(&partition.part_label);
+                volume.former.clone_from(&partition.former);
             }
             (Part::Logical(_, logical), PartId::Logical(name)) => {
                 volume.logical = Some(name);
@@ -73,6 +76,20 @@ impl Volume {
             (None, Some(partuuid)) => Some(format!("PARTUUID={partuuid}")),
             (None, None) => None,
         }
+    }
+
+    /// Whether this is a name that the partition lost with its old table.
+    pub(crate) fn was_called(&self, spec: &str) -> bool {
+        let Some((tag, value)) = identifier(spec) else {
+            return false;
+        };
+        self.former
+            .as_ref()
+            .is_some_and(|former| match tag.as_str() {
+                "PARTUUID" => former.part_uuid.eq_ignore_ascii_case(&value),
+                "PARTLABEL" => former.part_label.as_ref() == Some(&value),
+                _ => false,
+            })
     }
 
     /// Whether other volumes are inside that are not listed.
@@ -213,21 +230,17 @@ impl Volumes {
     /// What the source of an `fstab` entry, or the value of `root=`, means.
     pub(crate) fn find(&self, spec: &str, own: &OwnDisk) -> Resolution<'_> {
         let spec = spec.trim_matches('"');
-        if let Some((tag, value)) = spec.split_once('=')
-            && let Some(found) = self.tagged(tag, value.trim_matches(['"', '\'']))
+        if let Some((tag, value)) = identifier(spec)
+            && let Some(found) = self.tagged(&tag, &value)
         {
-            return found;
+            return match found {
+                Resolution::Elsewhere => self.formerly(spec).unwrap_or(found),
+                found => found,
+            };
         }
         let Some(device) = spec.strip_prefix("/dev/") else {
             return Resolution::NotABlockDevice;
         };
-        if let Some((tag, value)) = device
-            .strip_prefix("disk/by-")
-            .and_then(|link| link.split_once('/'))
-            && let Some(found) = self.tagged(&tag.to_ascii_uppercase(), &unescape(value))
-        {
-            return found;
-        }
         if let Some(found) = self.logical(device) {
             return found;
         }
@@ -328,12 +341,36 @@ impl Volumes {
         }
     }
 
+    /// The volume that lost this name with its old table.
+    fn formerly(&self, spec: &str) -> Option<Resolution<'_>> {
+        let mut volumes = self.volumes.iter();
+        volumes
+            .find(|volume| volume.was_called(spec))
+            .map(Resolution::Here)
+    }
+
+    /// The partition of this number, which is what the guest calls it: the one before its table was
+    /// converted.
     fn numbered(&self, number: u32) -> Resolution<'_> {
+        let own = |volume: &Volume| {
+            let former = volume.former.as_ref();
+            former.map_or(volume.number, |former| former.number)
+        };
         self.volumes
             .iter()
-            .find(|volume| volume.number == number && volume.logical.is_none())
+            .find(|volume| own(volume) == number && volume.logical.is_none())
             .map_or(Resolution::Elsewhere, Resolution::Here)
     }
+}
+
+/// The tag and value of an identifier, as `TAG=value` or a link below `/dev/disk`.
+fn identifier(spec: &str) -> Option<(String, String)> {
+    if let Some(link) = spec.strip_prefix("/dev/disk/by-") {
+        let (tag, value) = link.split_once('/')?;
+        return Some((tag.to_ascii_uppercase(), unescape(value)));
+    }
+    let (tag, value) = spec.split_once('=')?;
+    Some((tag.to_owned(), value.trim_matches(['"', '\'']).to_owned()))
 }
 
 /// Whether a logical volume holds other ones, all of which are listed.
