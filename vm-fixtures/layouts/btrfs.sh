@@ -4,6 +4,7 @@
 
 modules=(btrfs)
 keeps=(btrfs-progs grub-pc-bin)
+BTRFS_UUID=6a1fd2c8-07b5-4e93-a4d7-3b9e5c802f61 # mkfs.btrfs wants one that no other device has
 
 table() {
     cat <<END
@@ -15,14 +16,14 @@ END
 
 file_systems() {
     partitions 1
-    mkfs.btrfs --quiet --uuid "$ROOT_UUID" "${devices[sda1]}"
+    mkfs.btrfs --quiet --uuid "$BTRFS_UUID" "${devices[sda1]}"
     mount_at sda1 /
     btrfs --quiet subvolume create "$root/@"
     btrfs --quiet subvolume create "$root/@home"
     umount "$root"
     mount_at sda1 / subvol=@
     mount_at sda1 /home subvol=@home
-    probed root sda1 btrfs "$ROOT_UUID" msdos hd0,msdos1
+    probed root sda1 btrfs "$BTRFS_UUID" msdos hd0,msdos1
 }
 
 fstab() {

@@ -76,6 +76,15 @@ ext4() { # NAME UUID
         -E "hash_seed=$2,lazy_itable_init=0,lazy_journal_init=0" "${devices[$1]}"
 }
 
+xfs() { # NAME UUID
+    local inodes=()
+    # Old versions know neither the feature nor how to leave it out.
+    if mkfs.xfs -N -i nrext64=0 "${devices[$1]}" >/dev/null 2>&1; then
+        inodes=(-i nrext64=0)
+    fi
+    mkfs.xfs -q -m "uuid=$2,crc=1,finobt=1,reflink=1,rmapbt=0,bigtime=0,inobtcount=0" "${inodes[@]}" "${devices[$1]}"
+}
+
 swap() { # NAME
     mkswap --uuid "$SWAP_UUID" "${devices[$1]}" >/dev/null
 }
@@ -124,7 +133,7 @@ remove_packages() {
         fi
     done
     if ((${#unused[@]} > 0)); then
-        in_guest DEBIAN_FRONTEND=noninteractive apt-get -qq -y purge --auto-remove "${unused[@]}" >/dev/null
+        in_guest DEBIAN_FRONTEND=noninteractive apt-get -qq -y -o Dpkg::Use-Pty=0 purge --auto-remove "${unused[@]}" >/dev/null
     fi
 }
 

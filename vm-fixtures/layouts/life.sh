@@ -4,7 +4,8 @@
 #
 # - /etc/fstab names partitions as the kernel counts them, and a volume that is
 #   on no disk of this image;
-# - the kernel is told root= in the same way, and nothing of a serial console;
+# - the kernel is told root= in the same way (but for a logical volume, whose
+#   name is right everywhere), and nothing of a serial console;
 # - the initramfs has the drivers of VMware's devices and no others;
 # - the network has a static address on ens192.
 
@@ -37,8 +38,11 @@ GRUB_TIMEOUT=1
 GRUB_DISTRIBUTOR=Debian
 GRUB_CMDLINE_LINUX_DEFAULT=""
 GRUB_CMDLINE_LINUX=""
-GRUB_DISABLE_LINUX_UUID=true
 END
+    # Logical volumes go by their own names anyway.
+    if [[ ! -e $root/dev/mapper ]]; then
+        echo GRUB_DISABLE_LINUX_UUID=true >>"$root/etc/default/grub"
+    fi
     in_guest chpasswd <<<"root:$ROOT_PASSWORD"
 }
 

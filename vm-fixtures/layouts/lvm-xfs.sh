@@ -18,12 +18,14 @@ sda2 : type=8e
 END
 }
 
-# A tool of LVM that sees nothing of this machine but the physical volume.
+# A tool of LVM that sees nothing of this machine but the physical volume. It has
+# much to say about the device mapper that it misses: that is shown if it fails.
 lvm_tool() { # TOOL ARGUMENT...
-    local tool=$1
+    local tool=$1 said
     shift
-    LVM_SUPPRESS_FD_WARNINGS=1 "$tool" --quiet --devices "${devices[sda2]}" --driverloaded n --config \
-        'global { activation = 0 locking_type = 1 } backup { backup = 0 archive = 0 }' "$@" >/dev/null
+    said=$(LVM_SUPPRESS_FD_WARNINGS=1 "$tool" --devices "${devices[sda2]}" --driverloaded n --config \
+        'global { activation = 0 locking_type = 1 } backup { backup = 0 archive = 0 }' "$@" 2>&1) \
+        || { echo "$said" >&2 && return 1; }
 }
 
 # One-segment volumes on extents of 4 MiB; the metadata is ours for the sake of
@@ -86,9 +88,7 @@ file_systems() {
     partitions 1 2
     volume_group
     ext4 sda1 "$BOOT_UUID"
-    # What Linux 5.10 reads.
-    mkfs.xfs -q -c options=/usr/share/xfsprogs/mkfs/lts_5.10.conf -m "uuid=$ROOT_UUID" \
-        "${devices[mapper/vg-root]}"
+    xfs mapper/vg-root "$ROOT_UUID"
     swap mapper/vg-swap
     mount_at mapper/vg-root /
     mount_at sda1 /boot

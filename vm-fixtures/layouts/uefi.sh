@@ -5,6 +5,7 @@
 modules=(ext4)
 keeps=(dosfstools grub-efi-amd64-bin)
 ESP_UUID=5E1F-09AC
+esp='' # the partition, for mtools: this kernel may not know FAT
 
 table() {
     cat <<END
@@ -16,8 +17,11 @@ END
 }
 
 file_systems() {
+    local first
     partitions 1 2
-    mformat -i "${devices[sda1]}" -F -T $((128 * 2048)) -N "${ESP_UUID/-/}" -v '' ::
+    read -r first _ < <(extent 1)
+    esp=$disk@@$((first * 512))
+    mformat -i "$esp" -F -T $((128 * 2048)) -N "${ESP_UUID/-/}" -v '' ::
     ext4 sda2 "$ROOT_UUID"
     mount_at sda2 /
     mkdir -p "$root/boot/efi"
@@ -41,7 +45,6 @@ END
     in_guest grub-mkimage -O x86_64-efi -d /usr/lib/grub/x86_64-efi \
         -c /boot/grub/x86_64-efi/load.cfg -p '' -o /boot/grub/x86_64-efi/core.efi \
         part_gpt ext2 search_fs_uuid
-    cp "$root/boot/grub/x86_64-efi/core.efi" "$root/boot/grub/x86_64-efi/grub.efi"
-    mmd -i "${devices[sda1]}" ::/EFI ::/EFI/debian
-    mcopy -i "${devices[sda1]}" "$root/boot/grub/x86_64-efi/core.efi" ::/EFI/debian/grubx64.efi
+    mmd -i "$esp" ::/EFI ::/EFI/debian
+    mcopy -i "$esp" "$root/boot/grub/x86_64-efi/core.efi" ::/EFI/debian/grubx64.efi
 }
