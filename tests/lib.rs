@@ -149,6 +149,17 @@ pub fn stack_disk(suite: &str, stack: &str, dir: &Path) -> PathBuf {
     disk
 }
 
+/// The disk of a guest that is laid out as `vm-fixtures/layouts` says, made in `dir`.
+pub fn layout_disk(suite: &str, layout: &str, dir: &Path) -> PathBuf {
+    let disk = dir.join("disk.raw");
+    let _ = run(
+        workspace().join("vm-fixtures/debian/build.sh"),
+        &[suite, text(&disk), "--layout", layout],
+    )
+    .expect(0);
+    disk
+}
+
 /// Copies a directory with all that is below it, links as links.
 pub fn copy_tree(from: &Path, to: &Path) {
     let _ = run("cp", &["--archive", text(from), text(to)]).expect(0);

@@ -2,9 +2,11 @@
 # Builds a bootable Debian disk that looks lived-in: see vm-fixtures/README.md.
 #
 #     build.sh SUITE OUT.raw [STACK]    SUITE: bullseye, bookworm, trixie
+#     build.sh SUITE OUT.raw --layout LAYOUT
 #
 # With STACK, a directory of ../stacks, the guest is one whose network is brought
-# up by that stack instead.
+# up by that stack instead; with LAYOUT, a script of ../layouts, one whose disk is
+# laid out in that way.
 #
 # Runs as root, on two levels of cache below ${BYOI_CACHE:-target/vm-fixtures}:
 # the bootstrapped SUITE and the finished disk, each named by a hash over the
@@ -12,20 +14,30 @@
 # file system has them).
 set -euo pipefail
 
-if (($# < 2 || $# > 3)); then
-    echo "usage: build.sh SUITE OUT.raw [STACK]" >&2
+usage() {
+    echo "usage: build.sh SUITE OUT.raw [STACK | --layout LAYOUT]" >&2
     exit 2
-fi
+}
+
+here=$(dirname "$(realpath "$0")")
+recipes=$(dirname "$here")
+stack=''
+layout=''
+case $#:${3:-} in
+    2:) ;;
+    4:--layout) layout=$4 ;;
+    3:-*) usage ;;
+    3:*) stack=$3 ;;
+    *) usage ;;
+esac
+suite=$1
+out=$2
 if ((EUID != 0)); then
     echo "build.sh: needs root, to mount the new disk's file system" >&2
     exit 3
 fi
-suite=$1
-out=$2
-stack=${3:-}
-here=$(dirname "$(realpath "$0")")
-recipes=$(dirname "$here")
-# Relative to the recipes, so that the cache does not depend on where they are.
+# Relative to the recipes, so that the cache does not depend on where they are:
+# what is bootstrapped, and what the disk is made from and by.
 list=debian/packages
 life=debian/lived-in.sh
 name=debian-$suite
@@ -34,6 +46,10 @@ if [[ -n $stack ]]; then
     [[ ! -e $recipes/stacks/$stack/packages ]] || list=stacks/$stack/packages
     life=stacks/plain.sh
     name+=-stacks
+elif [[ -n $layout ]]; then
+    list=layouts/packages
+    [[ ! -e $recipes/layouts/$layout.packages ]] || list=layouts/$layout.packages
+    name+=-layouts
 fi
 cache=${BYOI_CACHE:-$here/../../target/vm-fixtures}
 mkdir -p "$cache"
@@ -48,9 +64,14 @@ key() { # WORD FILE...
         | sha256sum | cut -c1-16
 }
 bootstrap_key=$(key "$suite" debian/bootstrap.sh "$list")
-disk_key=$(key "$suite" debian "$list" "$life")
 tarball=$cache/$name-bootstrap-$bootstrap_key.tar.zst
-disk=$cache/$name-$disk_key.raw
+if [[ -n $layout ]]; then
+    disk=$cache/$name-$layout-$(key "$suite" debian/bootstrap.sh debian/lived-in.env layouts).raw
+    recipe=("$recipes/layouts/disk.sh" "$tarball" "$layout")
+else
+    disk=$cache/$name-$(key "$suite" debian "$list" "$life").raw
+    recipe=("$here/disk.sh" "$tarball" "$recipes/$life")
+fi
 
 work=''
 sandbox_pid=''
@@ -110,7 +131,7 @@ if [[ ! -e $disk ]]; then
     flock 9
     rm -rf --one-file-system "$cache/.work-$name".*
     make "$tarball" "$here/bootstrap.sh" "$suite" "$recipes/$list"
-    make "$disk" "$here/disk.sh" "$tarball" "$recipes/$life"
+    make "$disk" "${recipe[@]}"
     exec 9>&-
 fi
 cp --reflink=auto --sparse=always "$disk" "$out.partial.$$"
