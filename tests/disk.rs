@@ -114,7 +114,7 @@ impl Bench {
     pub fn boot_code(&self) {
         let code = fs::read("/usr/lib/grub/i386-pc/boot.img").expect("GRUB's boot.img");
         self.write(0, &code[..440]);
-        let core = self.dir().join("core.img");
+        let image = self.dir().join("core.img");
         let _ = run(
             "grub-mkimage",
             &[
@@ -123,7 +123,7 @@ impl Bench {
                 "-p",
                 "(,msdos1)/boot/grub",
                 "-o",
-                text(&core),
+                text(&image),
                 "biosdisk",
                 "part_msdos",
                 "ext2",
@@ -131,8 +131,8 @@ impl Bench {
             ],
         )
         .expect(0);
-        self.write(512, &fs::read(&core).expect("a core image"));
-        fs::remove_file(core).expect("removing the core image");
+        self.write(512, &fs::read(&image).expect("a core image"));
+        fs::remove_file(image).expect("removing the core image");
     }
 
     /// Makes an ext4 with the guest at an offset; `further` are files of its own.

@@ -8,6 +8,15 @@
 //!     → disk::AttachedDisk → seal::SealedDisk → qcow2 → boot::BootOutcome
 //! ```
 
+#![allow(
+    clippy::case_sensitive_file_extension_comparisons,
+    clippy::match_same_arms,
+    clippy::option_option,
+    clippy::single_match_else,
+    clippy::struct_field_names,
+    reason = "names in a guest have a case; tables of a format read best in the format's order"
+)]
+
 pub mod boot;
 pub mod bootchain;
 mod bytes;

@@ -146,11 +146,11 @@ impl MountedGuest {
         } else {
             Some("not a file system that byoi mounts".to_owned())
         };
-        self.record(part, &step.point, skipped);
+        self.record(part, &step.point, skipped.as_deref());
         Ok(())
     }
 
-    fn record(&mut self, part: Part<'_>, point: &str, skipped: Option<String>) {
+    fn record(&mut self, part: Part<'_>, point: &str, skipped: Option<&str>) {
         let id = part.id();
         let btrfs = part.content().kind == ContentKind::Btrfs && skipped.is_none();
         let directory = btrfs.then(|| self.stack.open(point).ok()).flatten();
@@ -163,7 +163,7 @@ impl MountedGuest {
             },
             file_system: part.content().kind.name(),
             subvolume: directory.and_then(|directory| subvolume::of_mount(&directory).ok()?),
-            skipped: skipped.clone(),
+            skipped: skipped.map(str::to_owned),
         });
         if skipped.is_none() {
             self.mounted.insert(id);

@@ -51,7 +51,7 @@ impl Spool<'_> {
         };
         let mut stream = compression.reader(input);
         self.write(&mut stream, ACTION, path, &mut || {
-            task.advance_to(read.get())
+            task.advance_to(read.get());
         })
     }
 

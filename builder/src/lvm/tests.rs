@@ -226,6 +226,7 @@ fn two_groups_and_two_equal_physical_volumes() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table of cases")]
 fn texts_that_cannot_be_are_refused() {
     let of = |segment: &str| text(1, "a", &logical("root", &[(4, segment)]));
     let fine = of(&linear("pv0", 0));
@@ -359,13 +360,15 @@ fn a_cut_off_volume_is_told() {
     assert_eq!(backings(&found), [Err(Obstacle::CutOff)]);
 }
 
+/// What is done to the bytes of a disk.
+type Damage = Box<dyn Fn(&mut Vec<u8>)>;
+
 #[test]
 fn headers_that_cannot_be_are_refused() {
     let text = text(1, "a", &logical("root", &[(1, &linear("pv0", 0))]));
     let put = |at: usize, number: u64| {
         move |bytes: &mut Vec<u8>| bytes[at..at + 8].copy_from_slice(&number.to_le_bytes())
     };
-    type Damage = Box<dyn Fn(&mut Vec<u8>)>;
     let cases: [(Damage, Option<MetadataError>); 11] = [
         (Box::new(|_| ()), None),
         // The declared length of the text: 100 MB, more than the area, all that 64 bits can say.

@@ -82,7 +82,8 @@ fn copy_files(root: &Dir<'_, Window<'_>>, vendor: &str) -> io::Result<bool> {
 fn read(root: &Dir<'_, Window<'_>>, path: &str) -> io::Result<Vec<u8>> {
     let mut content = Vec::new();
     let file = root.open_file(path)?;
-    if file.take(MAX_LOADER + 1).read_to_end(&mut content)? > MAX_LOADER as usize {
+    file.take(MAX_LOADER + 1).read_to_end(&mut content)?;
+    if byte_len(content.len()) > MAX_LOADER {
         return Err(io::Error::new(
             io::ErrorKind::InvalidData,
             format!("{path} is larger than any loader"),
@@ -226,7 +227,7 @@ mod tests {
         let change = copy_loader(&open(&image), &layout).unwrap().unwrap();
         assert_eq!(
             change.diff.unwrap(),
-            "EFI/debian/shimx64.efi copied to EFI/BOOT/BOOTX64.EFI"
+            "EFI/DEBIAN/SHIMX64.EFI copied to EFI/BOOT/BOOTX64.EFI"
         );
         for (path, expected) in [
             ("EFI/BOOT/BOOTX64.EFI", Some(&loader)),

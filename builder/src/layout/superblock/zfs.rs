@@ -1,4 +1,4 @@
-//! Members of ZFS pools (OpenZFS, `include/sys/vdev_impl.h`, `module/nvpair/nvpair.c`).
+//! Members of ZFS pools (`include/sys/vdev_impl.h`, `module/nvpair/nvpair.c`).
 //!
 //! A member has four labels of 256 KiB, two at each end. A label has the pool's configuration as a
 //! list of pairs in XDR at 16 KiB, and uberblocks from 128 KiB on.

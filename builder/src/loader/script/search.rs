@@ -28,7 +28,9 @@ impl Machine<'_> {
                         name.clone_into(&mut variable);
                     }
                 }
-                arg if arg.starts_with("--set=") => variable = arg["--set=".len()..].to_owned(),
+                arg if arg.starts_with("--set=") => {
+                    arg["--set=".len()..].clone_into(&mut variable);
+                }
                 arg if arg.starts_with('-') => {}
                 _ => what = Some(arg),
             }

@@ -23,7 +23,6 @@ fn single(machine: &mut Machine<'_>, args: &[String]) -> Result<bool, Error> {
     let words: Vec<&str> = args.iter().map(String::as_str).collect();
     Ok(match words.as_slice() {
         ["!", _, ..] => !single(machine, &args[1..])?,
-        ["-n", text] => !text.is_empty(),
         ["-z", text] => text.is_empty(),
         ["-e" | "-f" | "-d", file] => machine.is_there(file)?,
         ["-s", file] => machine.read(file)?.is_some_and(|file| !file.is_empty()),
@@ -37,7 +36,7 @@ fn single(machine: &mut Machine<'_>, args: &[String]) -> Result<bool, Error> {
         [left, "-le", right] => number(left) <= number(right),
         [left, "-gt", right] => number(left) > number(right),
         [left, "-ge", right] => number(left) >= number(right),
-        [text] => !text.is_empty(),
+        ["-n", text] | [text] => !text.is_empty(),
         _ => false,
     })
 }
