@@ -3,7 +3,7 @@
 //! A BIOS runs sector 0. What lies there is told by [`BootCode`]; [`BiosLoader`] follows it: into
 //! GRUB 2's [core image](core_image), or into the boot sector of the active partition. Firmware that
 //! speaks UEFI reads a file from the [EFI system partition](efi). Then the boot loader reads its
-//! configuration: GRUB 2's [script](script), GRUB 0.97's [menu](legacy), or that of
+//! configuration: GRUB 2's [script], GRUB 0.97's [menu](legacy), or that of
 //! [Syslinux](syslinux), and starts a [kernel](bzimage).
 //!
 //! Nothing here judges: the rules of [`bootchain`](crate::bootchain) do.

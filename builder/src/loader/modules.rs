@@ -38,7 +38,7 @@ impl Area {
     ///
     /// # Errors
     ///
-    /// [`AreaFault`]: there is none that ends with the image, or an object in it ends elsewhere.
+    /// A fault of the area: there is none that ends with the image, or an object in it ends elsewhere.
     pub fn find(image: &[u8]) -> Result<Self, AreaFault> {
         let area = (0..image.len())
             .step_by(4)

@@ -1,7 +1,7 @@
 //! Mending what lies outside of the guest's file systems: the partition table and the boot code.
 //!
 //! Rules of the guest draft edits of files; what is here writes sectors of the working disk, which
-//! is a copy. [`table`](table::repair) is done before anything is mounted, so that all rules judge
+//! is a copy. [`table`] is done before anything is mounted, so that all rules judge
 //! the disk as it will be; [`grub::reinstall`] needs the guest's own files.
 
 mod dos_record;
