@@ -25,6 +25,12 @@ const MAX_LOADER: u64 = 64 << 20;
 /// How many bytes may be read and written before a file system is taken for one that leads in
 /// circles.
 const BUDGET: u64 = 1 << 30;
+/// The size of a directory entry, in bytes, where it has its attributes, and those of a long name.
+const ENTRY: usize = 32;
+const ATTRIBUTES: usize = 11;
+const LONG_NAME: u8 = 0x0f;
+/// The short name of a directory in itself.
+const DOT: &[u8] = b".          ";
 
 /// Copies the vendor's loader to where new machines look, where none is there.
 ///
@@ -46,19 +52,20 @@ pub fn copy_loader(disk: &File, layout: &Layout) -> Result<Option<Change>, Repai
     let Some(partition) = layout.partition(esp.partition) else {
         return Ok(None);
     };
-    let window = Window::new(disk, partition.range);
-    let copied = copy(window, vendor).map_err(error)?;
+    let mut window = Window::new(disk, partition.range);
+    let copied = copy(&mut window, vendor).map_err(error)?;
     Ok(copied.then(|| change(WHAT, format!("{vendor} copied to {FALLBACK}"))))
 }
 
-fn copy(window: Window<'_>, vendor: &str) -> io::Result<bool> {
-    let fat = FileSystem::new(window, FsOptions::new())?;
+fn copy(window: &mut Window<'_>, vendor: &str) -> io::Result<bool> {
+    let fat = FileSystem::new(&mut *window, FsOptions::new())?;
     let copied = copy_files(&fat.root_dir(), vendor)?;
     fat.unmount()?;
+    window.shorten_dots()?;
     Ok(copied)
 }
 
-fn copy_files(root: &Dir<'_, Window<'_>>, vendor: &str) -> io::Result<bool> {
+fn copy_files(root: &Dir<'_, &mut Window<'_>>, vendor: &str) -> io::Result<bool> {
     let loader = read(root, vendor)?;
     if efi::program(&loader) != Program::Fit {
         return Ok(false);
@@ -79,7 +86,7 @@ fn copy_files(root: &Dir<'_, Window<'_>>, vendor: &str) -> io::Result<bool> {
     Ok(true)
 }
 
-fn read(root: &Dir<'_, Window<'_>>, path: &str) -> io::Result<Vec<u8>> {
+fn read(root: &Dir<'_, &mut Window<'_>>, path: &str) -> io::Result<Vec<u8>> {
     let mut content = Vec::new();
     let file = root.open_file(path)?;
     file.take(MAX_LOADER + 1).read_to_end(&mut content)?;
@@ -92,7 +99,7 @@ fn read(root: &Dir<'_, Window<'_>>, path: &str) -> io::Result<Vec<u8>> {
     Ok(content)
 }
 
-fn write(dir: &Dir<'_, Window<'_>>, name: &str, content: &[u8]) -> io::Result<()> {
+fn write(dir: &Dir<'_, &mut Window<'_>>, name: &str, content: &[u8]) -> io::Result<()> {
     let mut file = dir.create_file(name)?;
     file.truncate()?;
     file.write_all(content)?;
@@ -106,6 +113,8 @@ struct Window<'a> {
     range: ByteRange,
     at: u64,
     budget: u64,
+    /// Where the entry "." of a directory was written.
+    dots: Vec<u64>,
 }
 
 impl<'a> Window<'a> {
@@ -115,7 +124,33 @@ impl<'a> Window<'a> {
             range,
             at: 0,
             budget: BUDGET,
+            dots: Vec::new(),
         }
+    }
+
+    /// Takes the long names of "." and ".." out of the directories that were made: these two come
+    /// first and have a short name only (Microsoft's FAT specification, "Directory Creation"), and
+    /// fatfs 0.3 gives them both.
+    fn shorten_dots(&self) -> io::Result<()> {
+        for dot in &self.dots {
+            let Some(start) = dot.checked_sub(ENTRY as u64) else {
+                continue;
+            };
+            let mut entries = [[0; ENTRY]; 4];
+            self.disk
+                .read_exact_at(entries.as_flattened_mut(), self.range.start() + start)?;
+            let [long, dot, long_too, dot_dot] = &mut entries;
+            if long[ATTRIBUTES] == LONG_NAME
+                && long_too[ATTRIBUTES] == LONG_NAME
+                && dot_dot.starts_with(b".. ")
+            {
+                let deleted = [0xe5; ENTRY];
+                let short = [*dot, *dot_dot, deleted, deleted];
+                self.disk
+                    .write_all_at(short.as_flattened(), self.range.start() + start)?;
+            }
+        }
+        Ok(())
     }
 
     /// Where the next bytes are on the disk, and how many of `len` there may be.
@@ -140,6 +175,9 @@ impl Read for Window<'_> {
 
 impl Write for Window<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if bytes == DOT {
+            self.dots.push(self.at);
+        }
         let (at, len) = self.next(bytes.len())?;
         self.disk.write_all_at(&bytes[..len], at)?;
         Ok(len)

@@ -1,14 +1,14 @@
 //! Putting variables into words.
 
 use super::lexer::{Piece, Token, Word, tokens};
-use super::machine::Machine;
+use super::machine::{Machine, WORD_COST};
 
 impl Machine<'_> {
     /// Puts variables in and cuts what was outside quotes into words.
     pub(super) fn expand(&mut self, words: &[Word]) -> Vec<String> {
         let mut made = Vec::new();
         for word in words {
-            if !self.pay(1) {
+            if !self.pay(WORD_COST) {
                 break;
             }
             let mut fields = vec![String::new()];

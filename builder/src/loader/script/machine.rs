@@ -15,10 +15,13 @@ use super::parser::{Body, Command, parse};
 use super::world::{FileName, World};
 
 /// What all that is expanded and read may come to, in bytes.
-const BUDGET: usize = 48 << 20;
-/// What a command, and what a file, costs at least.
+const BUDGET: usize = 24 << 20;
+/// What a command, a word, and a file cost at least.
 const COMMAND_COST: usize = 64;
+pub(super) const WORD_COST: usize = 32;
 pub(super) const FILE_COST: usize = 4 << 10;
+/// What a byte of a script costs: a word of one letter becomes some forty times as large.
+const SCRIPT_COST: usize = 16;
 /// How deep functions and sourced files may be nested.
 const MAX_DEPTH: usize = 24;
 /// The longest value, in bytes, and the most variables.
@@ -135,7 +138,10 @@ impl<'w> Machine<'w> {
 
     /// What a copy of it costs.
     pub fn weight(&self) -> usize {
-        self.variables.values().map(String::len).sum()
+        let variables = self.variables.iter();
+        variables
+            .map(|(name, value)| COMMAND_COST + name.len() + value.len())
+            .sum()
     }
 
     /// Gives it a whole budget again: the menu is made, its entries are run now.
@@ -197,6 +203,9 @@ impl<'w> Machine<'w> {
 
     /// Runs a text. One with an error is refused as a whole.
     pub fn run_text(&mut self, text: &str) -> Result<(), Error> {
+        if !self.pay(text.len().saturating_mul(SCRIPT_COST)) {
+            return Ok(());
+        }
         let script = parse(text);
         if let Some(line) = script.fault {
             self.fault.get_or_insert((Rc::clone(&self.file), line));

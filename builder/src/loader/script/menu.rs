@@ -79,14 +79,15 @@ pub fn run(
     Ok((prefix, Some(menu)))
 }
 
-/// Adds items to a menu. `wanted` is what the default of this level is called, on the way to it.
+/// Adds items to a menu and says what is left of the machine's budget. `wanted` is what the default
+/// of this level is called, on the way to it.
 fn collect(
     machine: &Machine<'_>,
     items: &[Item],
     wanted: Option<&str>,
     depth: usize,
     menu: &mut Menu,
-) -> Result<(), Error> {
+) -> Result<usize, Error> {
     let chosen = wanted.map(|wanted| choose(items, wanted));
     if let (Some(None), Some(wanted)) = (&chosen, wanted)
         && !wanted.is_empty()
@@ -97,18 +98,22 @@ fn collect(
     let chosen = chosen.map(|chosen| chosen.unwrap_or((0, "")));
     let mut left = machine.budget();
     for (index, item) in items.iter().enumerate() {
+        let Some(budget) = left.checked_sub(machine.weight()) else {
+            menu.endless = true;
+            break;
+        };
         if menu.entries.len() >= MAX_ENTRIES {
             break;
         }
         let mut inner = machine.clone();
-        inner.spend_to(left.saturating_sub(machine.weight()));
+        inner.spend_to(budget);
         inner.run_item(item)?;
         left = inner.budget();
         let rest = chosen.and_then(|(chosen, rest)| (chosen == index).then_some(rest));
         if let Action::Submenu(_) = item.action {
             let below = std::mem::take(&mut inner.items);
             if depth < MAX_DEPTH {
-                collect(&inner, &below, rest, depth + 1, menu)?;
+                left = collect(&inner, &below, rest, depth + 1, menu)?;
             }
             continue;
         }
@@ -126,7 +131,7 @@ fn collect(
             chained: loaded.chained,
         });
     }
-    Ok(())
+    Ok(left)
 }
 
 /// The item that `wanted` means, and what is left of it for a submenu: `ID>ID`, `1>2`, a title. A

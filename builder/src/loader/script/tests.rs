@@ -292,11 +292,12 @@ fn commands_decide_as_in_grub() {
 fn hostile_scripts_end() {
     let deep = "if true; then ".repeat(100_000);
     let braces = "menuentry a {".repeat(100_000);
-    let line = format!("menuentry a {{ linux /v {} }}", "x".repeat(10 << 20));
-    let words = format!("while true; do set {}; done", "y ".repeat(2 << 20));
+    let line = format!("menuentry a {{ linux /v {} }}", "x".repeat(2 << 20));
+    let words = format!("while true; do set {}; done", "y ".repeat(1 << 20));
     let doubling = "x=a\nwhile true; do set x=$x$x$x$x; done\n";
     let many = "i=\nwhile true; do i=a$i; menuentry $i { linux /v; }; set v$i=$i; done\n";
     let submenus = "function f { submenu a { f; f; }; }\nf\n";
+    let wide = "function f { for i in 1 2 3 4 5 6 7 8 9; do submenu a { f; }; done; }\nf\n";
     let nested = "function f { f; f; }\nf\n";
     for text in [
         "source /boot/grub/grub.cfg\nsource /boot/grub/grub.cfg\n",
@@ -310,6 +311,7 @@ fn hostile_scripts_end() {
         doubling,
         many,
         submenus,
+        wide,
         nested,
         "}}}}; fi done ${ $( ' \"",
     ] {
