@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
@@ -14,7 +15,7 @@ use byoi_tests::disk::Bench;
 use byoi_tests::{Leftovers, Said, program, run, sha256, text};
 
 /// How an image is made of `disk.raw`, its format in the report, and in what it is packed.
-const IMAGES: [(&str, &str, &[&str]); 9] = [
+const IMAGES: [(&str, &str, &[&str]); 11] = [
     ("cp disk.raw image", "raw", &[]),
     (
         "qemu-img convert -f raw -O qcow2 -c disk.raw image",
@@ -23,6 +24,11 @@ const IMAGES: [(&str, &str, &[&str]); 9] = [
     ),
     (
         "qemu-img convert -f raw -O vmdk -o subformat=streamOptimized disk.raw image",
+        "vmdk",
+        &[],
+    ),
+    (
+        "qemu-img convert -f raw -O vmdk disk.raw image",
         "vmdk",
         &[],
     ),
@@ -38,6 +44,7 @@ const IMAGES: [(&str, &str, &[&str]); 9] = [
         &[],
     ),
     ("gzip -1 < disk.raw > image", "raw", &["gzip"]),
+    ("zstd -q < disk.raw > image", "raw", &["zstd"]),
     (
         "qemu-img convert -f raw -O qcow2 disk.raw q && xz -0 < q > image",
         "qcow2",
@@ -78,6 +85,7 @@ fn builder(bench: &Bench, command: &str, path: &str, further: &[&str]) -> Said {
 #[test]
 fn every_format_is_converted_from_a_path_and_from_standard_input() {
     let bench = Bench::with_disk();
+    let mut outputs = BTreeSet::new();
     for (script, format, containers) in IMAGES {
         make(&bench, script);
         let image = bench.dir().join("image");
@@ -85,6 +93,8 @@ fn every_format_is_converted_from_a_path_and_from_standard_input() {
         for path in [text(&image), "-"] {
             let output = bench.output();
             let said = builder(&bench, "convert", path, &["-o", text(&output)]).expect(0);
+            outputs.insert(sha256(&output));
+            assert_eq!(outputs.len(), 1, "{script}: not the bytes of the others");
             said.validate();
             let subject = &said.json()["subject"];
             assert_eq!(subject["format"], format, "{script}");
