@@ -90,7 +90,8 @@ file_systems() {
     ext4 sda1 "$BOOT_UUID"
     xfs mapper/vg-root "$ROOT_UUID"
     swap mapper/vg-swap
-    mount_at mapper/vg-root /
+    # A clone may be mounted beside it.
+    mount_at mapper/vg-root / rw,nouuid
     mount_at sda1 /boot
     probed root mapper/vg-root xfs "$ROOT_UUID" msdos "lvmid/$VG_UUID/$ROOT_LV_UUID" lvm
     probed boot sda1 ext2 "$BOOT_UUID" msdos hd0,msdos1
