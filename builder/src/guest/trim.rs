@@ -4,9 +4,11 @@
 //! the granularity of the loop device, so a file system with smaller blocks keeps remains; there,
 //! and where no discard is possible, the free space is filled with zeros first.
 //!
-//! Each file system is mounted anew for this. As long as a mount lasts, a file system that has been
-//! written to keeps extents in reserve for the files it expects (ext4's preallocation), and a
-//! discard passes over them: deleted contents would stay there.
+//! Each file system is mounted anew for this, and once more after it was filled. As long as a mount
+//! lasts, a file system that has been written to keeps extents in reserve for the files it expects
+//! (ext4's preallocation), and what was freed last may not count as free yet though it was written
+//! back (ext4 ends a commit after those who waited for it went on). A discard passes over both:
+//! deleted contents, or the zeros, would stay there.
 
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -57,11 +59,39 @@ pub(super) fn trim(
     let Some(what) = Mountable::new(part, Access::ReadWrite, None) else {
         return Ok(None);
     };
+    let id = part.id();
+    let emptied = alone(disk, &what, workdir, |stack| {
+        empty(stack, part, disk.file())
+    })?;
+    let mut discarded = emptied.discarded;
+    if emptied.filled {
+        // The zeros need not be stored either.
+        let zeros = alone(disk, &what, workdir, |stack| discard(stack, &id))?;
+        discarded = zeros.max(discarded);
+    }
+    Ok(Some(Trimmed {
+        partition: part.partition(),
+        logical_volume: match &id {
+            PartId::Logical(name) => Some(name.to_string()),
+            PartId::Partition(_) => None,
+        },
+        discarded,
+        filled: emptied.filled,
+    }))
+}
+
+/// Mounts a file system anew, for as long as `work` takes.
+fn alone<T>(
+    disk: &AttachedDisk,
+    what: &Mountable,
+    workdir: &Path,
+    work: impl FnOnce(&MountStack) -> Result<T, GuestError>,
+) -> Result<T, GuestError> {
     let mut stack = MountStack::new(workdir)?;
-    stack.mount(disk, &what, ALONE)?;
-    let trimmed = trim_mounted(&stack, part, disk.file())?;
+    stack.mount(disk, what, ALONE)?;
+    let done = work(&stack)?;
     stack.tear_down()?;
-    Ok(Some(trimmed))
+    Ok(done)
 }
 
 /// Makes holes of the extents that no volume of a group uses, which may hold what was deleted with a
@@ -87,15 +117,16 @@ pub(super) fn free_extents(disk: &AttachedDisk, group: &VolumeGroup) -> Result<(
     Ok(())
 }
 
-fn trim_mounted(stack: &MountStack, part: Part<'_>, disk: &File) -> Result<Trimmed, GuestError> {
+/// What the first of the two mounts did.
+struct Emptied {
+    discarded: Option<u64>,
+    filled: bool,
+}
+
+fn empty(stack: &MountStack, part: Part<'_>, disk: &File) -> Result<Emptied, GuestError> {
     let id = part.id();
-    let error = |source| GuestError::Trim {
-        part: id.clone(),
-        source,
-    };
     let device = stack.device(&id);
-    let directory = File::from(stack.open(ALONE).map_err(error)?);
-    let mut discarded = discard(&directory).map_err(error)?;
+    let discarded = discard(stack, &id)?;
     let granularity = device.and_then(Device::discard_granularity);
     let fine = match (part.content().block_size, granularity) {
         (Some(block), Some(granularity)) => u64::from(block) >= granularity,
@@ -103,32 +134,31 @@ fn trim_mounted(stack: &MountStack, part: Part<'_>, disk: &File) -> Result<Trimm
     };
     let filled = discarded.is_none() || !fine;
     if filled {
+        let error = |source| GuestError::Trim {
+            part: id.clone(),
+            source,
+        };
+        let directory = File::from(stack.open(ALONE).map_err(error)?);
         check_space(&id, &directory, disk)?;
         if let Some(device) = device {
             release_reserve(device);
         }
         fill(&directory).map_err(error)?;
-        stack.flush(ALONE)?;
-        // The zeros need not be stored either.
-        discarded = discard(&directory).map_err(error)?.max(discarded);
     }
-    Ok(Trimmed {
-        partition: part.partition(),
-        logical_volume: match &id {
-            PartId::Logical(name) => Some(name.to_string()),
-            PartId::Partition(_) => None,
-        },
-        discarded,
-        filled,
-    })
+    Ok(Emptied { discarded, filled })
 }
 
-fn discard(directory: &File) -> io::Result<Option<u64>> {
-    match fitrim(directory) {
+/// The bytes that the file system discarded; `None` where it cannot.
+fn discard(stack: &MountStack, part: &PartId) -> Result<Option<u64>, GuestError> {
+    let result = stack.open(ALONE).and_then(|top| fitrim(&File::from(top)));
+    match result {
         Ok(bytes) => Ok(Some(bytes)),
         Err(error) => match error.raw_os_error().map(Errno::from_raw) {
             Some(Errno::ENOTTY | Errno::EOPNOTSUPP | Errno::ENOSYS) => Ok(None),
-            _ => Err(error),
+            _ => Err(GuestError::Trim {
+                part: part.clone(),
+                source: error,
+            }),
         },
     }
 }
