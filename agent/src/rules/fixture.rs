@@ -145,7 +145,7 @@ impl Fixture {
     }
 
     /// Every regular file with its content.
-    fn files(&self) -> BTreeMap<String, Vec<u8>> {
+    pub fn files(&self) -> BTreeMap<String, Vec<u8>> {
         let mut files = BTreeMap::new();
         collect(self.dir.path(), &mut files);
         files

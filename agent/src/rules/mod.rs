@@ -20,6 +20,8 @@ pub mod clean_histories;
 pub mod clean_logs;
 #[cfg(test)]
 pub mod fixture;
+#[cfg(test)]
+mod generated;
 pub mod identity_cloud_init;
 pub mod identity_host_id;
 pub mod identity_hypervisor_tools;
