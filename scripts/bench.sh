@@ -66,6 +66,9 @@ row() { # NAME RUNS COMMAND...
 printf '%-34s %10s %10s %12s %10s\n' '' 'ms' 'MiB' 'system calls' 'processes'
 row 'byoi-agent check' 20 "$agent" check --root "$root"
 ours=("${last[@]}")
+mapfile -t apart < <("$agent" rules --format json |
+    grep -o '"id": "[^"]*"' | cut -d '"' -f 4 | grep -v '/initramfs-' | sed 's/^/--only=/')
+row 'the same, initramfs scan apart' 20 "$agent" check --root "$root" "${apart[@]}"
 if command -v virt-sysprep >/dev/null; then
     row 'virt-sysprep --dry-run' 1 virt-sysprep --dry-run -a "$disk"
     awk -v a="${ours[0]}" -v b="${last[0]}" -v m="${ours[1]}" -v n="${last[1]}" \

@@ -32,6 +32,12 @@ pub enum Error {
         /// The guest file.
         path: String,
     },
+    /// A file that has to be written is a link that leads nowhere.
+    #[error("{path} is a link that leads back to itself: remove it and run this again")]
+    LinkLoop {
+        /// The guest path.
+        path: String,
+    },
     /// A file changed between plan and apply.
     #[error("{path} changed while the plan was made; nothing more was written, run again")]
     Changed {

@@ -230,9 +230,14 @@ impl<'a> Guest<'a> {
     ///
     /// # Errors
     ///
-    /// The path could not be resolved.
+    /// The path could not be resolved, or leads into a loop of links.
     pub fn write(&mut self, path: &GuestPath, content: Vec<u8>) -> Result<(), Error> {
         let path = self.root.resolve(path)?;
+        if self.kind(&path)? == Some(FileKind::Symlink) {
+            return Err(Error::LinkLoop {
+                path: path.to_string(),
+            });
+        }
         if self.draft_covering(&path).is_none()
             && self.root.read(&path, CONFIG_LIMIT)?.as_ref() == Some(&content)
         {

@@ -101,11 +101,11 @@ impl GuestRoot {
     }
 
     /// Follows every link in a path, inside the root. What does not exist stays as it is named, so
-    /// that the path can be created.
+    /// that the path can be created; so does a path whose links form a loop, which leads nowhere.
     ///
     /// # Errors
     ///
-    /// The links form a loop, or the guest could not be read.
+    /// The guest could not be read.
     pub fn resolve(&self, path: &GuestPath) -> Result<GuestPath, Error> {
         self.follow(path, true)
     }
@@ -120,6 +120,9 @@ impl GuestRoot {
     }
 
     fn follow(&self, path: &GuestPath, last: bool) -> Result<GuestPath, Error> {
+        if self.is_free_of_links(path, last) {
+            return Ok(path.clone());
+        }
         let mut links = 0;
         let mut done = GuestPath::new("/");
         let mut pending = components(path.as_path());
@@ -137,7 +140,7 @@ impl GuestRoot {
             };
             links += 1;
             if links > MAX_LINKS {
-                return Err(Error::io("resolving", path)(Errno::ELOOP.into()));
+                return Ok(path.clone());
             }
             if target.is_absolute() {
                 done = GuestPath::new("/");
@@ -145,6 +148,19 @@ impl GuestRoot {
             pending.extend(components(&target));
         }
         Ok(done)
+    }
+
+    /// Whether a path leads where it says, as far as it exists. Most do, and this asks the kernel
+    /// once; where it cannot tell, the answer is no.
+    fn is_free_of_links(&self, path: &GuestPath, last: bool) -> bool {
+        let how = how(OFlag::O_PATH | OFlag::O_NOFOLLOW, Mode::empty());
+        let how = how.resolve(RESOLVE | ResolveFlag::RESOLVE_NO_SYMLINKS);
+        match openat2(self.dir.as_fd(), path.relative(), how) {
+            Ok(fd) => {
+                !last || fstat(&fd).is_ok_and(|stat| FileKind::of(&stat) != FileKind::Symlink)
+            }
+            Err(errno) => errno == Errno::ENOENT,
+        }
     }
 
     /// Where a link leads; `None` where there is no link.
@@ -220,7 +236,8 @@ impl GuestRoot {
         let Some(file) = self.open_file(path)? else {
             return Ok(None);
         };
-        let mut content = Vec::new();
+        let size = file.metadata().map_err(Error::io("examining", path))?.len();
+        let mut content = Vec::with_capacity(size.min(limit).try_into().unwrap_or(0));
         let taken = file
             .take(limit.saturating_add(1))
             .read_to_end(&mut content)
@@ -314,7 +331,7 @@ impl GuestRoot {
     pub fn list(&self, path: &GuestPath) -> Result<Vec<OsString>, Error> {
         let fd = match self.open_at(path, OFlag::O_RDONLY | OFlag::O_DIRECTORY) {
             Ok(fd) => fd,
-            Err(Errno::ENOENT | Errno::ENOTDIR) => return Ok(Vec::new()),
+            Err(Errno::ENOENT | Errno::ENOTDIR | Errno::ELOOP) => return Ok(Vec::new()),
             Err(errno) => return Err(Error::io("opening", path)(errno.into())),
         };
         let failed = |errno: Errno| Error::io("listing", path)(errno.into());
@@ -358,7 +375,7 @@ impl GuestRoot {
         let dir = self.resolve(dir)?;
         let fd = match self.open_at(&dir, OFlag::O_RDONLY | OFlag::O_DIRECTORY) {
             Ok(fd) => fd,
-            Err(Errno::ENOENT | Errno::ENOTDIR) => return Ok(None),
+            Err(Errno::ENOENT | Errno::ENOTDIR | Errno::ELOOP) => return Ok(None),
             Err(errno) => return Err(Error::io("opening", &dir)(errno.into())),
         };
         let space = fstatvfs(&fd).map_err(|errno| Error::io("examining", &dir)(errno.into()))?;
@@ -385,18 +402,22 @@ impl GuestRoot {
     }
 
     fn open_how(&self, path: &GuestPath, flags: OFlag, mode: Mode) -> Result<OwnedFd, Errno> {
-        let how = OpenHow::new()
-            .flags(flags | OFlag::O_CLOEXEC)
-            .mode(mode)
-            .resolve(ResolveFlag::RESOLVE_IN_ROOT | ResolveFlag::RESOLVE_NO_MAGICLINKS);
         loop {
-            match openat2(self.dir.as_fd(), path.relative(), how) {
+            match openat2(self.dir.as_fd(), path.relative(), how(flags, mode)) {
                 // A rename somewhere on the machine raced with the walk.
                 Err(Errno::EAGAIN | Errno::EINTR) => {}
                 result => return result,
             }
         }
     }
+}
+
+/// How a guest's paths are walked: never out of the root.
+const RESOLVE: ResolveFlag = ResolveFlag::RESOLVE_IN_ROOT.union(ResolveFlag::RESOLVE_NO_MAGICLINKS);
+
+fn how(flags: OFlag, mode: Mode) -> OpenHow {
+    let flags = flags | OFlag::O_CLOEXEC;
+    OpenHow::new().flags(flags).mode(mode).resolve(RESOLVE)
 }
 
 /// The components of a path, `..` among them, the last one first.
