@@ -1,0 +1,93 @@
+//! The fastest parse: two candidates for each place, the longer one is taken at once.
+
+use super::input::Input;
+use super::narrow::{low16};
+use super::stream::Stream;
+use super::symbols::{MAX_MATCH, WINDOW};
+
+const BITS: u32 = 12;
+
+type Buckets = [u32; 1 << BITS];
+
+/// Finds copies by the last two places with the same four bytes.
+pub struct Fast {
+    /// Two places, the later one in the low half. A place that was never set is 0, which is as
+    /// good a candidate as any.
+    buckets: Box<Buckets>,
+}
+
+#[inline(always)]
+fn slot(four: u32) -> usize {
+    (four.wrapping_mul(0x9e37_79b1) >> (32 - BITS)) as usize
+}
+
+#[inline(always)]
+fn insert(buckets: &mut Buckets, four: u32, at: usize) -> u32 {
+    let bucket = &mut buckets[slot(four)];
+    let places = *bucket;
+    *bucket = places << 16 | u32::from(low16(at));
+    places
+}
+
+impl Fast {
+    pub fn new() -> Self {
+        Self { buckets: Box::new([0; 1 << BITS]) }
+    }
+
+    pub fn parse(&mut self, input: &Input, stream: &mut Stream) {
+        let mut stream = stream.writer();
+        let buckets = &mut *self.buckets;
+        buckets.fill(0);
+        let length = input.len();
+        let end = length.saturating_sub(8);
+        let mut at = 0;
+        let mut misses = 0_usize;
+        while at < end {
+            let here = input.eight(at);
+            let places = insert(buckets, here as u32, at);
+            let first = (places & 0xffff) as usize;
+            let second = (places >> 16) as usize;
+            let differ1 = input.eight(first) ^ here;
+            let differ2 = input.eight(second) ^ here;
+            let d1 = at.wrapping_sub(first);
+            let d2 = at.wrapping_sub(second);
+            let l1 = if d1.wrapping_sub(1) < WINDOW { differ1.trailing_zeros() } else { 0 };
+            let l2 = if d2.wrapping_sub(1) < WINDOW { differ2.trailing_zeros() } else { 0 };
+            let (best, from) = if l2 > l1 { (l2, second) } else { (l1, first) };
+            if best < 32 {
+                stream.literal(input.byte(at));
+                at += 1;
+                misses += 1;
+                if misses > 64 {
+                    let skip = (misses / 64).min(16).min(end - at);
+                    for _ in 0..skip {
+                        stream.literal(input.byte(at));
+                        at += 1;
+                    }
+                }
+            } else {
+                misses = 0;
+                let mut best = (best / 8) as usize;
+                if best == 8 {
+                    best = input.common(at, from, 8, MAX_MATCH.min(length - at));
+                }
+                stream.copy(best, at - from);
+                for place in at + 1..at+4 {
+                    insert(buckets, input.four(place), place);
+                }
+                at += best;
+                if best > 4 { 
+                let mut p = at - best + 4;
+                while p < at.min(end) { insert(buckets, input.four(p), p); p += STEP; }
+                }
+            }
+            stream.reached(at);
+        }
+        while at < length {
+            stream.literal(input.byte(at));
+            at += 1;
+        }
+        stream.finish(length);
+    }
+}
+const STEP: usize = 2;

@@ -1,0 +1,37 @@
+//! Conversions of numbers that are known to fit, without a check in the inner loops.
+
+#![allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_precision_loss,
+    reason = "callers pass what fits; the low bits are meant otherwise"
+)]
+
+/// The low 8 bits.
+#[inline(always)]
+pub const fn low8(number: u32) -> u8 {
+    number as u8
+}
+
+/// The low 16 bits.
+#[inline(always)]
+pub const fn low16(number: usize) -> u16 {
+    number as u16
+}
+
+/// The low 32 bits.
+#[inline(always)]
+pub const fn low32(number: usize) -> u32 {
+    number as u32
+}
+
+/// Bits of a bit buffer as an index.
+#[inline(always)]
+pub const fn index(number: u64) -> usize {
+    number as usize
+}
+
+/// A count below 2^24.
+#[inline(always)]
+pub fn float(number: u32) -> f32 {
+    number.cast_signed() as f32
+}
