@@ -1,6 +1,6 @@
 //! The fastest parse: two candidates for each place, the longer one is taken at once.
 
-use super::input::Input;
+use super::input::{GLANCE, Input, equal};
 use super::narrow::{low16};
 use super::stream::Stream;
 use super::symbols::{MAX_MATCH, WINDOW};
@@ -39,22 +39,21 @@ impl Fast {
         let buckets = &mut *self.buckets;
         buckets.fill(0);
         let length = input.len();
+        if length == 0 { return stream.finish(0); }
         let end = length.saturating_sub(8);
-        let mut at = 0;
+        stream.literal(input.byte(0));
+        let mut at = 1;
         let mut misses = 0_usize;
         while at < end {
-            let here = input.eight(at);
-            let places = insert(buckets, here as u32, at);
-            let first = (places & 0xffff) as usize;
-            let second = (places >> 16) as usize;
-            let differ1 = input.eight(first) ^ here;
-            let differ2 = input.eight(second) ^ here;
-            let d1 = at.wrapping_sub(first);
-            let d2 = at.wrapping_sub(second);
-            let l1 = if d1.wrapping_sub(1) < WINDOW { differ1.trailing_zeros() } else { 0 };
-            let l2 = if d2.wrapping_sub(1) < WINDOW { differ2.trailing_zeros() } else { 0 };
-            let (best, from) = if l2 > l1 { (l2, second) } else { (l1, first) };
-            if best < 32 {
+            let here = input.glance(at);
+            let places = insert(buckets, input.four(at), at);
+            let mut best = 0;
+            for way in 0..2 {
+                let near = ((places >> (16 * way)) as usize).wrapping_sub(at) & (WINDOW - 1);
+                let key = equal(here, input.glance_back(at, near)) << 12 | near as u32;
+                best = best.max(key);
+            }
+            if best < 4 << 12 {
                 stream.literal(input.byte(at));
                 at += 1;
                 misses += 1;
@@ -67,11 +66,14 @@ impl Fast {
                 }
             } else {
                 misses = 0;
-                let mut best = (best / 8) as usize;
-                if best == 8 {
-                    best = input.common(at, from, 8, MAX_MATCH.min(length - at));
+                let distance = WINDOW - (best as usize & (WINDOW - 1));
+                let mut best = (best >> 12) as usize;
+                let most = MAX_MATCH.min(length - at);
+                if best == GLANCE {
+                    best = input.common(at, at - distance, GLANCE, most);
                 }
-                stream.copy(best, at - from);
+                best = best.min(most);
+                stream.copy(best, distance);
                 for place in at + 1..at+4 {
                     insert(buckets, input.four(place), place);
                 }

@@ -5,6 +5,7 @@ pub mod block;
 pub mod fast;
 pub mod header;
 pub mod huffman;
+pub mod lazy;
 pub mod input;
 pub mod narrow;
 pub mod split;
@@ -15,6 +16,7 @@ use bits::BitWriter;
 use block::{Block, Table};
 use fast::Fast;
 use input::Input;
+use lazy::Lazy;
 use split::Span;
 use stream::Stream;
 
@@ -24,6 +26,8 @@ pub use input::MAX_INPUT;
 pub struct Deflater {
     input: Input,
     fast: Fast,
+    lazy: Lazy,
+    pub level: u32,
     stream: Stream,
     spans: Vec<Span>,
     blocks: Vec<Block>,
@@ -36,6 +40,8 @@ impl Deflater {
         Self {
             input: Input::new(),
             fast: Fast::new(),
+            lazy: Lazy::new(),
+            level: 1,
             stream: Stream::new(),
             spans: Vec::new(),
             blocks: Vec::new(),
@@ -47,7 +53,7 @@ impl Deflater {
     /// The stream for `data`, unless it takes more than `limit` bytes.
     pub fn deflate(&mut self, data: &[u8], limit: usize) -> Option<&[u8]> {
         self.input.set(data);
-        self.fast.parse(&self.input, &mut self.stream);
+        match self.level { 1 => self.fast.parse(&self.input, &mut self.stream), _ => self.lazy.parse(&self.input, &mut self.stream)}
         split::spans(&self.stream, &mut self.spans);
         self.blocks.clear();
         let mut bits = 0;

@@ -24,7 +24,7 @@ pub const SLOTS: usize = DISTANCE_SLOTS + 32;
 pub type Histogram = [u32; 512];
 
 /// A segment ends with the first symbol that reaches so many bytes of input.
-const SEGMENT: usize = 1 << 12;
+const SEGMENT: usize = 1 << 13;
 
 /// The most segments of an input.
 pub const MAX_SEGMENTS: usize = MAX_INPUT / SEGMENT;
