@@ -1,7 +1,6 @@
 //! Bits into bytes, the first bit lowest.
 
 use super::input::MAX_INPUT;
-use super::narrow::{index, low8};
 
 /// Room for an input that does not compress, and for the last words written.
 pub const MAX_OUTPUT: usize = MAX_INPUT + 64;
@@ -43,7 +42,7 @@ impl BitWriter {
     pub fn flush(&mut self) {
         let at = self.length.min(MAX_OUTPUT);
         self.bytes[at..at + 8].copy_from_slice(&self.buffer.to_le_bytes());
-        self.length += index(u64::from(self.used / 8));
+        self.length += (self.used / 8) as usize;
         self.buffer >>= self.used & 56;
         self.used &= 7;
     }
@@ -84,5 +83,3 @@ impl BitWriter {
 pub const fn entry(bits: u32, count: u32) -> u32 {
     bits | count << 24
 }
-
-const _: () = assert!(low8(255) == 255);

@@ -4,9 +4,7 @@ use super::bits::{BitWriter, entry};
 use super::header::{Header, Lengths};
 use super::huffman::{self, MAX_BITS};
 use super::narrow::low32;
-use super::stream::{
-    DISTANCE_ENTRIES, DISTANCE_SLOTS, ENTRIES, Histogram, LENGTH_ENTRIES, SLOTS,
-};
+use super::stream::{DISTANCE_ENTRIES, DISTANCE_SLOTS, ENTRIES, Histogram, LENGTH_ENTRIES, SLOTS};
 use super::symbols::{
     DISTANCE_RANGES, DISTANCES, END, LENGTH_SYMBOLS, LENGTHS, LITERALS, MIN_MATCH,
 };
@@ -16,6 +14,11 @@ const STORED_LIMIT: usize = 65_535;
 
 /// What the bits of each entry of a stream are.
 pub type Table = [u32; 1 << 13];
+
+/// An empty table.
+pub fn new_table() -> Box<Table> {
+    Box::new([0; 1 << 13])
+}
 
 /// What is written, once it is known how.
 pub struct Block {
@@ -63,7 +66,14 @@ impl Block {
     }
 
     /// Writes the block, which stands for `bytes` of input.
-    pub fn write(&self, entries: &[u16], bytes: &[u8], last: bool, table: &mut Table, out: &mut BitWriter) {
+    pub fn write(
+        &self,
+        entries: &[u16],
+        bytes: &[u8],
+        last: bool,
+        table: &mut Table,
+        out: &mut BitWriter,
+    ) {
         match &self.form {
             Form::Stored => write_stored(bytes, last, out),
             Form::Fixed => {
@@ -142,7 +152,10 @@ fn fill(table: &mut Table, lengths: &Lengths) -> u32 {
         let (bits, count) = code(literal);
         *to = entry(bits, count);
     }
-    for (index, to) in table[LENGTH_ENTRIES..DISTANCE_ENTRIES].iter_mut().enumerate() {
+    for (index, to) in table[LENGTH_ENTRIES..DISTANCE_ENTRIES]
+        .iter_mut()
+        .enumerate()
+    {
         let symbol = usize::from(LENGTH_SYMBOLS[index]);
         let (bits, count) = code(END + 1 + symbol);
         let range = LENGTHS[symbol];

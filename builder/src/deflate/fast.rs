@@ -1,37 +1,38 @@
 //! The fastest parse: two candidates for each place, the longer one is taken at once.
+//!
+//! Both are compared without a branch. What remains to be predicted is whether there is a copy.
 
 use super::input::{GLANCE, Input, equal};
-use super::narrow::{low16};
+use super::narrow::{low16, low32};
 use super::stream::Stream;
 use super::symbols::{MAX_MATCH, WINDOW};
 
+/// Binary logarithm of the number of buckets: 16 KiB.
 const BITS: u32 = 12;
 
+/// The shortest copy that is looked for, in bytes.
+const SHORTEST: u32 = 4;
+
+/// After so many literals in a row some places are passed over, more and more of them.
+const PATIENCE: usize = 64;
+
+/// The most places that are passed over at once.
+const MAX_SKIP: usize = 16;
+
+/// Two places each, the later one in the low half. One that was never set is 0, which is as good
+/// a candidate as any.
 type Buckets = [u32; 1 << BITS];
 
 /// Finds copies by the last two places with the same four bytes.
 pub struct Fast {
-    /// Two places, the later one in the low half. A place that was never set is 0, which is as
-    /// good a candidate as any.
     buckets: Box<Buckets>,
-}
-
-#[inline(always)]
-fn slot(four: u32) -> usize {
-    (four.wrapping_mul(0x9e37_79b1) >> (32 - BITS)) as usize
-}
-
-#[inline(always)]
-fn insert(buckets: &mut Buckets, four: u32, at: usize) -> u32 {
-    let bucket = &mut buckets[slot(four)];
-    let places = *bucket;
-    *bucket = places << 16 | u32::from(low16(at));
-    places
 }
 
 impl Fast {
     pub fn new() -> Self {
-        Self { buckets: Box::new([0; 1 << BITS]) }
+        Self {
+            buckets: Box::new([0; 1 << BITS]),
+        }
     }
 
     pub fn parse(&mut self, input: &Input, stream: &mut Stream) {
@@ -39,57 +40,61 @@ impl Fast {
         let buckets = &mut *self.buckets;
         buckets.fill(0);
         let length = input.len();
-        if length == 0 { return stream.finish(0); }
-        let end = length.saturating_sub(8);
-        stream.literal(input.byte(0));
-        let mut at = 1;
-        let mut misses = 0_usize;
+        let end = length.saturating_sub(GLANCE);
+        // Place 0 has nothing before it.
+        let mut at = length.min(1);
+        stream.literals(&input.bytes()[..at]);
+        let mut misses = 0;
         while at < end {
-            let here = input.glance(at);
             let places = insert(buckets, input.four(at), at);
+            let here = input.glance(at);
             let mut best = 0;
-            for way in 0..2 {
-                let near = ((places >> (16 * way)) as usize).wrapping_sub(at) & (WINDOW - 1);
-                let key = equal(here, input.glance_back(at, near)) << 12 | near as u32;
-                best = best.max(key);
+            for place in [places, places >> 16] {
+                let nearness = (place as usize).wrapping_sub(at) % WINDOW;
+                let same = equal(here, input.glance_back(at, nearness));
+                // Of two that are as long the nearer one.
+                best = best.max(same << 12 | low32(nearness));
             }
-            if best < 4 << 12 {
+            let found = best >> 12;
+            if found < SHORTEST {
                 stream.literal(input.byte(at));
                 at += 1;
                 misses += 1;
-                if misses > 64 {
-                    let skip = (misses / 64).min(16).min(end - at);
-                    for _ in 0..skip {
-                        stream.literal(input.byte(at));
-                        at += 1;
-                    }
+                if misses > PATIENCE {
+                    let skip = (misses / PATIENCE).min(MAX_SKIP).min(end - at);
+                    stream.literals(&input.bytes()[at..at + skip]);
+                    at += skip;
                 }
             } else {
                 misses = 0;
-                let distance = WINDOW - (best as usize & (WINDOW - 1));
-                let mut best = (best >> 12) as usize;
+                let distance = WINDOW - best as usize % WINDOW;
                 let most = MAX_MATCH.min(length - at);
-                if best == GLANCE {
-                    best = input.common(at, at - distance, GLANCE, most);
+                let mut found = found as usize;
+                if found == GLANCE {
+                    found = input.common(at, at - distance, GLANCE, most);
                 }
-                best = best.min(most);
-                stream.copy(best, distance);
-                for place in at + 1..at+4 {
+                stream.copy(found, distance);
+                // The first places of what was copied, then every other one.
+                for place in at + 1..at + 4 {
                     insert(buckets, input.four(place), place);
                 }
-                at += best;
-                if best > 4 { 
-                let mut p = at - best + 4;
-                while p < at.min(end) { insert(buckets, input.four(p), p); p += STEP; }
+                for place in (at + 4..(at + found).min(end)).step_by(2) {
+                    insert(buckets, input.four(place), place);
                 }
+                at += found;
             }
             stream.reached(at);
         }
-        while at < length {
-            stream.literal(input.byte(at));
-            at += 1;
-        }
+        stream.literals(&input.bytes()[at..]);
         stream.finish(length);
     }
 }
-const STEP: usize = 2;
+
+/// Remembers a place; gives those before it with the same hash.
+#[inline(always)]
+fn insert(buckets: &mut Buckets, four: u32, at: usize) -> u32 {
+    let bucket = &mut buckets[(four.wrapping_mul(0x9e37_79b1) >> (32 - BITS)) as usize];
+    let places = *bucket;
+    *bucket = places << 16 | u32::from(low16(at));
+    places
+}

@@ -2,6 +2,7 @@
 
 use super::bits::BitWriter;
 use super::huffman;
+use super::narrow::{low16, low32};
 use super::stream::{DISTANCE_SLOTS, SLOTS};
 use super::symbols::{DISTANCES, LITERALS};
 
@@ -38,7 +39,10 @@ impl Header {
     /// The header for these code lengths.
     pub fn new(lengths: &Lengths) -> Self {
         let used = |from: usize, to: usize, least: usize| {
-            (from + least..to).rev().find(|&slot| lengths[slot] > 0).map_or(least, |slot| slot + 1 - from)
+            (from + least..to)
+                .rev()
+                .find(|&slot| lengths[slot] > 0)
+                .map_or(least, |slot| slot + 1 - from)
         };
         let literals = used(0, LITERALS, 257);
         let distances = used(DISTANCE_SLOTS, DISTANCE_SLOTS + DISTANCES, 1);
@@ -62,10 +66,13 @@ impl Header {
             .iter()
             .rposition(|&symbol| header.pre_lengths[symbol] > 0)
             .map_or(4, |last| (last + 1).max(4));
-        let extra: u32 = counts.iter().zip(EXTRA).map(|(count, bits)| count * bits).sum();
-        header.bits = 17 + 3 * super::narrow::low32(header.pre_count)
-            + huffman::cost(&counts, &header.pre_lengths)
-            + extra;
+        let extra: u32 = counts
+            .iter()
+            .zip(EXTRA)
+            .map(|(count, bits)| count * bits)
+            .sum();
+        header.bits =
+            17 + 3 * low32(header.pre_count) + huffman::cost(&counts, &header.pre_lengths) + extra;
         header
     }
 
@@ -78,7 +85,10 @@ impl Header {
         let mut at = 0;
         while at < lengths.len() {
             let length = lengths[at];
-            let mut run = lengths[at..].iter().take_while(|&&next| next == length).count();
+            let mut run = lengths[at..]
+                .iter()
+                .take_while(|&&next| next == length)
+                .count();
             at += run;
             if length == 0 {
                 while run >= 11 {
@@ -107,16 +117,20 @@ impl Header {
     }
 
     fn push(&mut self, symbol: u8, extra: usize, counts: &mut [u32; PRE_SYMBOLS]) {
-        self.items[self.count] = u16::from(symbol) | super::narrow::low16(extra << 8);
+        self.items[self.count] = u16::from(symbol) | low16(extra << 8);
         self.count += 1;
         counts[usize::from(symbol)] += 1;
     }
 
     /// Writes the header, whose block is the last of the stream or not.
     pub fn write(&self, last: bool, out: &mut BitWriter) {
-        use super::narrow::low32;
         out.put(u32::from(last) | 2 << 1, 3);
-        out.put(low32(self.literals - 257) | low32(self.distances - 1) << 5 | low32(self.pre_count - 4) << 10, 14);
+        out.put(
+            low32(self.literals - 257)
+                | low32(self.distances - 1) << 5
+                | low32(self.pre_count - 4) << 10,
+            14,
+        );
         for &symbol in &ORDER[..self.pre_count] {
             out.put(self.pre_lengths[symbol].into(), 3);
         }
@@ -125,7 +139,10 @@ impl Header {
         for item in &self.items[..self.count] {
             let symbol = usize::from(item & 255);
             let length = u32::from(self.pre_lengths[symbol]);
-            out.put(u32::from(codes[symbol]) | u32::from(item >> 8) << length, length + EXTRA[symbol]);
+            out.put(
+                u32::from(codes[symbol]) | u32::from(item >> 8) << length,
+                length + EXTRA[symbol],
+            );
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Prefix codes of limited length (RFC 1951, section 3.2.2).
 
-use super::narrow::low8;
+use super::narrow::low32;
 
 /// The longest code of literals, lengths and distances, in bits.
 pub const MAX_BITS: u8 = 15;
@@ -33,7 +33,10 @@ pub fn lengths(counts: &[u32], limit: u8, lengths: &mut [u8]) {
     // The rarest symbols, which come first, get the longest codes.
     let mut leaves = leaves.iter();
     for length in (1..=limit).rev() {
-        for leaf in leaves.by_ref().take(by_length[usize::from(length)] as usize) {
+        for leaf in leaves
+            .by_ref()
+            .take(by_length[usize::from(length)] as usize)
+        {
             lengths[(leaf & 511) as usize] = length;
         }
     }
@@ -51,14 +54,14 @@ fn depths(leaves: &[u32]) -> [u32; 33] {
     for next in 0..count - 1 {
         let mut weight = 0;
         for _ in 0..2 {
-            let take_leaf =
-                leaf < count && (node >= next || leaves[leaf] >> 9 <= nodes[node & (MAX_SYMBOLS - 1)]);
+            let take_leaf = leaf < count
+                && (node >= next || leaves[leaf] >> 9 <= nodes[node & (MAX_SYMBOLS - 1)]);
             if take_leaf {
                 weight += leaves[leaf] >> 9;
                 leaf += 1;
             } else {
                 weight += nodes[node & (MAX_SYMBOLS - 1)];
-                nodes[node & (MAX_SYMBOLS - 1)] = super::narrow::low32(next);
+                nodes[node & (MAX_SYMBOLS - 1)] = low32(next);
                 node += 1;
             }
         }
@@ -92,7 +95,9 @@ fn limit_depths(by_length: &mut [u32; 33], limit: u8) {
     by_length[limit] += beyond;
     by_length[limit + 1..].fill(0);
     // In units of the longest code.
-    let mut taken: u32 = (1..=limit).map(|length| by_length[length] << (limit - length)).sum();
+    let mut taken: u32 = (1..=limit)
+        .map(|length| by_length[length] << (limit - length))
+        .sum();
     while taken > 1 << limit {
         by_length[limit] -= 1;
         let shorter = (1..limit).rev().find(|&length| by_length[length] > 0);
@@ -131,9 +136,4 @@ pub fn cost(counts: &[u32], lengths: &[u8]) -> u32 {
         .zip(lengths)
         .map(|(count, &length)| count * u32::from(length))
         .sum()
-}
-
-/// The length of a code as the count of its symbol would be, at least 1.
-pub fn clamp(length: u32) -> u8 {
-    low8(length.min(u32::from(MAX_BITS)))
 }

@@ -68,22 +68,24 @@ impl Input {
 
     /// The bytes that begin at a place.
     #[inline(always)]
-    pub fn glance(&self, at: usize) -> (u64,u64) {
+    pub fn glance(&self, at: usize) -> (u64, u64) {
         let at = WINDOW + (at & (MAX_INPUT - 1));
         let mut eight = [0; 8];
         eight.copy_from_slice(&self.bytes[at..at + 8]);
-        let lo=u64::from_le_bytes(eight);
- eight.copy_from_slice(&self.bytes[at+8..at + 16]); (lo, u64::from_le_bytes(eight))
+        let lo = u64::from_le_bytes(eight);
+        eight.copy_from_slice(&self.bytes[at + 8..at + 16]);
+        (lo, u64::from_le_bytes(eight))
     }
 
     /// The bytes that begin [`WINDOW`] less `nearness` before a place.
     #[inline(always)]
-    pub fn glance_back(&self, at: usize, nearness: usize) -> (u64,u64) {
+    pub fn glance_back(&self, at: usize, nearness: usize) -> (u64, u64) {
         let at = (at & (MAX_INPUT - 1)) + (nearness & (WINDOW - 1));
         let mut eight = [0; 8];
         eight.copy_from_slice(&self.bytes[at..at + 8]);
-        let lo=u64::from_le_bytes(eight);
- eight.copy_from_slice(&self.bytes[at+8..at + 16]); (lo, u64::from_le_bytes(eight))
+        let lo = u64::from_le_bytes(eight);
+        eight.copy_from_slice(&self.bytes[at + 8..at + 16]);
+        (lo, u64::from_le_bytes(eight))
     }
 
     /// How many bytes from `at` on are the same as those from `from` on, at most `most`, where the
@@ -105,7 +107,12 @@ impl Input {
 
 /// How many bytes two looks have in common, up to [`GLANCE`].
 #[inline(always)]
-pub fn equal(a: (u64,u64), b: (u64,u64)) -> u32 {
-    let lo = a.0 ^ b.0; let hi = (a.1 ^ b.1) | 1<<63;
-    (if lo == 0 { 64 + hi.trailing_zeros() } else { lo.trailing_zeros() }) / 8
+pub fn equal(a: (u64, u64), b: (u64, u64)) -> u32 {
+    let lo = a.0 ^ b.0;
+    let hi = (a.1 ^ b.1) | 1 << 63;
+    (if lo == 0 {
+        64 + hi.trailing_zeros()
+    } else {
+        lo.trailing_zeros()
+    }) / 8
 }

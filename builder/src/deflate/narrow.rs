@@ -6,12 +6,6 @@
     reason = "callers pass what fits; the low bits are meant otherwise"
 )]
 
-/// The low 8 bits.
-#[inline(always)]
-pub const fn low8(number: u32) -> u8 {
-    number as u8
-}
-
 /// The low 16 bits.
 #[inline(always)]
 pub const fn low16(number: usize) -> u16 {
@@ -22,12 +16,6 @@ pub const fn low16(number: usize) -> u16 {
 #[inline(always)]
 pub const fn low32(number: usize) -> u32 {
     number as u32
-}
-
-/// Bits of a bit buffer as an index.
-#[inline(always)]
-pub const fn index(number: u64) -> usize {
-    number as usize
 }
 
 /// A count below 2^24.

@@ -30,7 +30,6 @@ const SEGMENT: usize = 1 << 13;
 pub const MAX_SEGMENTS: usize = MAX_INPUT / SEGMENT;
 
 /// A stretch of the input with counts of its own.
-#[derive(Clone)]
 pub struct Segment {
     /// Where it ends among the entries.
     pub entries_end: usize,
@@ -104,6 +103,13 @@ impl StreamWriter<'_> {
         self.histogram[usize::from(byte)] += 1;
     }
 
+    #[inline(always)]
+    pub fn literals(&mut self, bytes: &[u8]) {
+        for &byte in bytes {
+            self.literal(byte);
+        }
+    }
+
     /// A copy of `length` bytes, 3 to 258, from `distance` bytes back, 1 to 4096.
     #[inline(always)]
     pub fn copy(&mut self, length: usize, distance: usize) {
@@ -132,7 +138,16 @@ impl StreamWriter<'_> {
 
 #[cold]
 #[inline(never)]
-fn close(segments: &mut Vec<Segment>, histogram: &mut Histogram, entries_end: usize, input_end: usize) {
-    segments.push(Segment { entries_end, input_end, histogram: *histogram });
+fn close(
+    segments: &mut Vec<Segment>,
+    histogram: &mut Histogram,
+    entries_end: usize,
+    input_end: usize,
+) {
+    segments.push(Segment {
+        entries_end,
+        input_end,
+        histogram: *histogram,
+    });
     histogram[..SLOTS].fill(0);
 }

@@ -40,7 +40,10 @@ pub const LENGTH_SYMBOLS: [u8; 256] = length_symbols();
 pub static DISTANCE_SYMBOLS: [u8; WINDOW] = distance_symbols();
 
 const fn lengths() -> [Range; 29] {
-    let mut ranges = [Range { base: 258, extra: 0 }; 29];
+    let mut ranges = [Range {
+        base: 258,
+        extra: 0,
+    }; 29];
     let (mut base, mut extra, mut symbol) = (3, 0, 0);
     while symbol < 28 {
         if symbol >= 8 && symbol % 4 == 0 {
@@ -71,7 +74,7 @@ const fn length_symbols() -> [u8; 256] {
     let mut symbols = [28; 256];
     let (mut index, mut symbol) = (0, 0);
     while index < 255 {
-        if index as u16 + 3 == LENGTHS[symbol as usize + 1].base {
+        if index + 3 == LENGTHS[symbol as usize + 1].base as usize {
             symbol += 1;
         }
         symbols[index] = symbol;
@@ -84,7 +87,7 @@ const fn distance_symbols() -> [u8; WINDOW] {
     let mut symbols = [23; WINDOW];
     let (mut index, mut symbol) = (0, 0);
     while index < WINDOW {
-        if symbol < 23 && index as u16 + 1 == DISTANCE_RANGES[symbol as usize + 1].base {
+        if symbol < 23 && index + 1 == DISTANCE_RANGES[symbol as usize + 1].base as usize {
             symbol += 1;
         }
         symbols[index] = symbol;
