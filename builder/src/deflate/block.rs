@@ -49,7 +49,7 @@ impl Block {
         let dynamic = header.bits() + huffman::cost(&histogram[..SLOTS], &lengths) + extra;
         let fixed = 3 + huffman::cost(&histogram[..SLOTS], &fixed_lengths()) + extra;
         // The bits that fill up the byte before are counted as if there were most of them.
-        let stored = low32((bytes + 5 * bytes.div_ceil(STORED_LIMIT)) * 8 + 7);
+        let stored = low32((bytes + 5 * bytes.div_ceil(STORED_LIMIT).max(1)) * 8 + 7);
         let (form, bits) = if stored <= dynamic && stored <= fixed {
             (Form::Stored, stored)
         } else if fixed <= dynamic {

@@ -45,9 +45,9 @@ impl Effort {
         nice: 32,
     };
     pub const BEST: Self = Self {
-        depth: 300,
-        lazy_depth: 300,
-        nice: MAX_MATCH,
+        depth: 32,
+        lazy_depth: 16,
+        nice: 64,
     };
 }
 

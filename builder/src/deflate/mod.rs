@@ -23,6 +23,7 @@ mod huffman;
 mod input;
 mod lazy;
 mod narrow;
+mod optimal;
 mod split;
 mod stream;
 mod symbols;
@@ -36,6 +37,7 @@ use block::{Block, Table};
 use fast::Fast;
 use input::Input;
 use lazy::Lazy;
+use optimal::Optimal;
 use split::Span;
 use stream::Stream;
 
@@ -67,6 +69,7 @@ pub struct Deflater {
 enum Parser {
     Fast(Fast),
     Lazy(Lazy),
+    Optimal(Lazy, Optimal),
 }
 
 impl Deflater {
@@ -76,7 +79,7 @@ impl Deflater {
             parser: match level {
                 Level::Fast => Parser::Fast(Fast::new()),
                 Level::Default => Parser::Lazy(Lazy::new(lazy::Effort::DEFAULT)),
-                Level::Best => Parser::Lazy(Lazy::new(lazy::Effort::BEST)),
+                Level::Best => Parser::Optimal(Lazy::new(lazy::Effort::BEST), Optimal::new()),
             },
             input: Input::new(),
             stream: Stream::new(),
@@ -97,6 +100,10 @@ impl Deflater {
         match &mut self.parser {
             Parser::Fast(fast) => fast.parse(&self.input, &mut self.stream),
             Parser::Lazy(lazy) => lazy.parse(&self.input, &mut self.stream),
+            Parser::Optimal(lazy, optimal) => {
+                lazy.parse(&self.input, &mut self.stream);
+                optimal.parse(&self.input, &mut self.stream);
+            }
         }
         split::spans(&self.stream, &mut self.spans);
         if self.plan() > limit {

@@ -3,6 +3,7 @@
 #![allow(
     clippy::cast_possible_truncation,
     clippy::cast_precision_loss,
+    clippy::cast_sign_loss,
     reason = "callers pass what fits; the low bits are meant otherwise"
 )]
 
@@ -22,4 +23,10 @@ pub const fn low32(number: usize) -> u32 {
 #[inline(always)]
 pub fn float(number: u32) -> f32 {
     number.cast_signed() as f32
+}
+
+/// A number from 0 to 2^32, rounded down.
+#[inline(always)]
+pub fn whole(number: f32) -> u32 {
+    number as u32
 }

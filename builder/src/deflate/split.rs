@@ -5,9 +5,7 @@ use super::stream::{DISTANCE_SLOTS, Histogram, MAX_SEGMENTS, SLOTS, Stream};
 
 /// Segments that make up a block.
 pub struct Span {
-    /// The first segment.
-    pub first: usize,
-    /// The one after the last.
+    /// The number of the segment after the last.
     pub end: usize,
     /// How often each symbol occurs.
     pub histogram: Histogram,
@@ -23,10 +21,9 @@ const SYMBOL: f32 = 3.5;
 /// Joins segments that follow one another as long as that saves bits.
 pub fn spans(stream: &Stream, spans: &mut Vec<Span>) {
     spans.clear();
-    for (first, segment) in stream.segments().iter().enumerate() {
+    for (end, segment) in (1..).zip(stream.segments()) {
         spans.push(Span {
-            first,
-            end: first + 1,
+            end,
             histogram: segment.histogram,
             cost: estimate(&segment.histogram),
         });

@@ -97,7 +97,7 @@ fn harder_is_smaller() {
     let mut out = vec![0; MAX_INPUT];
     zlib.compress(&data, &mut out, FlushCompress::Finish)
         .unwrap();
-    assert!(u64::try_from(default).unwrap() <= zlib.total_out());
+    assert!(u64::try_from(best).unwrap() <= zlib.total_out());
 }
 
 /// Stretches of several kinds one after another.
