@@ -82,7 +82,10 @@ impl Deflater {
                 Level::Best => Parser::Optimal(Lazy::new(lazy::Effort::BEST), Optimal::new()),
             },
             input: Input::new(),
-            stream: Stream::new(),
+            stream: Stream::new(match level {
+                Level::Fast | Level::Default => 8 << 10,
+                Level::Best => 2 << 10,
+            }),
             spans: Vec::new(),
             blocks: Vec::new(),
             table: block::new_table(),

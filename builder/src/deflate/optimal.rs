@@ -14,13 +14,13 @@ use super::symbols::{
 const BITS: u32 = 15;
 
 /// How many places of a chain are looked at.
-const DEPTH: u32 = 400;
+const DEPTH: u32 = 200;
 
 /// A copy of so many bytes is taken, and no other is looked for within it.
 const NICE: usize = 160;
 
 /// How often the cheapest way is found.
-const ROUNDS: u32 = 5;
+const ROUNDS: u32 = 4;
 
 /// What a cost of one bit is.
 const BIT: f32 = 64.0;
@@ -207,7 +207,11 @@ impl Costs {
             let symbol = usize::from(symbol);
             *cost = whole(literals[END + 1 + symbol] + f32::from(LENGTHS[symbol].extra));
         }
-        for ((cost, bits), range) in costs.distances.iter_mut().zip(&distances).zip(DISTANCE_RANGES)
+        for ((cost, bits), range) in costs
+            .distances
+            .iter_mut()
+            .zip(&distances)
+            .zip(DISTANCE_RANGES)
         {
             *cost = whole(bits + f32::from(range.extra));
         }
@@ -223,7 +227,9 @@ fn bits(counts: &[u32]) -> Vec<f32> {
         .iter()
         .map(|&count| match count {
             0 => most.min(f32::from(huffman::MAX_BITS)),
-            _ => (float(total) / float(count)).log2().clamp(0.5, f32::from(huffman::MAX_BITS)),
+            _ => (float(total) / float(count))
+                .log2()
+                .clamp(0.5, f32::from(huffman::MAX_BITS)),
         })
         .collect()
 }

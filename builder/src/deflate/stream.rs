@@ -23,11 +23,11 @@ pub const SLOTS: usize = DISTANCE_SLOTS + 32;
 /// [`DISTANCE_SLOTS`]. Larger than what is used, so that a mask replaces each check.
 pub type Histogram = [u32; 512];
 
-/// A segment ends with the first symbol that reaches so many bytes of input.
-const SEGMENT: usize = 1 << 13;
+/// The least bytes of a segment, but for the last one.
+const MIN_SEGMENT: usize = 1 << 11;
 
 /// The most segments of an input.
-pub const MAX_SEGMENTS: usize = MAX_INPUT / SEGMENT;
+pub const MAX_SEGMENTS: usize = MAX_INPUT / MIN_SEGMENT;
 
 /// A stretch of the input with counts of its own.
 pub struct Segment {
@@ -47,14 +47,17 @@ pub struct Stream {
     entries: Box<[u16; MAX_INPUT]>,
     segments: Vec<Segment>,
     histogram: Box<Histogram>,
+    segment: usize,
 }
 
 impl Stream {
-    pub fn new() -> Self {
+    /// A stream whose segments end with the first symbol that reaches `segment` bytes of input.
+    pub fn new(segment: usize) -> Self {
         Self {
             entries: Box::new([0; MAX_INPUT]),
             segments: Vec::with_capacity(MAX_SEGMENTS),
             histogram: Box::new([0; 512]),
+            segment: segment.max(MIN_SEGMENT),
         }
     }
 
@@ -68,7 +71,8 @@ impl Stream {
             segments: &mut self.segments,
             histogram: &mut self.histogram,
             count: 0,
-            next_end: SEGMENT,
+            segment: self.segment,
+            next_end: self.segment,
         }
     }
 
@@ -87,6 +91,7 @@ pub struct StreamWriter<'a> {
     segments: &'a mut Vec<Segment>,
     histogram: &'a mut Histogram,
     count: usize,
+    segment: usize,
     next_end: usize,
 }
 
@@ -126,7 +131,7 @@ impl StreamWriter<'_> {
     pub fn reached(&mut self, at: usize) {
         if at >= self.next_end && self.segments.len() + 1 < MAX_SEGMENTS {
             close(self.segments, self.histogram, self.count, at);
-            self.next_end = at + SEGMENT;
+            self.next_end = at + self.segment;
         }
     }
 
