@@ -43,7 +43,7 @@ impl BitWriter {
         let at = self.length.min(MAX_OUTPUT);
         self.bytes[at..at + 8].copy_from_slice(&self.buffer.to_le_bytes());
         self.length += (self.used / 8) as usize;
-        self.buffer >>= self.used & 56;
+        self.buffer >>= self.used / 8 * 8;
         self.used &= 7;
     }
 

@@ -26,6 +26,10 @@ pub struct Block {
     bits: u32,
 }
 
+#[allow(
+    clippy::large_enum_variant,
+    reason = "the blocks of an input are in one list, which is used again"
+)]
 enum Form {
     Stored,
     Fixed,
