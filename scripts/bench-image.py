@@ -31,6 +31,8 @@ def make_disk(path, size):
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
     ) as tar:
+        # Where a first partition begins; a tar at 0 would be read as one.
+        disk.seek(MIB)
         left = size
         while left > 0 and (block := tar.stdout.read(min(MIB, left))):
             disk.write(block)
