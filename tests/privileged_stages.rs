@@ -6,10 +6,11 @@ use std::fs::File;
 use std::num::NonZeroUsize;
 use std::os::fd::AsRawFd;
 
+use byoi_builder::deflate::Level;
 use byoi_builder::disk::AttachedDisk;
 use byoi_builder::image::{Input, SourceImage, WorkDisk};
 use byoi_builder::progress::Narrator;
-use byoi_builder::qcow2::{Compression, WriteOptions, ZlibLevel, write};
+use byoi_builder::qcow2::{Compression, WriteOptions, write};
 use byoi_builder::sparsify::AllocationMap;
 use byoi_tests::{fixture_disk, run, text};
 use tempfile::TempDir;
@@ -28,7 +29,7 @@ fn privileged_the_qcow2_equals_the_working_disk() {
     let output = File::create_new(&image).unwrap();
     let options = WriteOptions {
         compression: Compression::Zlib {
-            level: ZlibLevel::DEFAULT,
+            level: Level::Default,
         },
         threads: NonZeroUsize::new(2).unwrap(),
     };

@@ -14,11 +14,12 @@ use byoi_agent::rules::access_ssh_key::{PublicKey, UserName};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::boot::{Accel, Board, Firmware, Profile};
+use crate::deflate::Level;
 use crate::guest_exec::{GUEST_EXEC, guest_exec};
 use crate::image::Input;
 use crate::pipeline::{self, BootOptions, BuildRequest, ConvertRequest, GptOptions};
 use crate::progress::Narrator;
-use crate::qcow2::{Compression, WriteOptions, ZlibLevel};
+use crate::qcow2::{Compression, WriteOptions};
 use crate::report::BuildReport;
 
 /// Makes any VM disk ready for import into Oracle Cloud Infrastructure, and
@@ -117,9 +118,9 @@ struct WriteArgs {
     /// How clusters are compressed
     #[arg(long, value_enum, default_value_t = CompressionArg::Zlib)]
     compression: CompressionArg,
-    /// How hard the compression tries, from 1 to 9
-    #[arg(long, value_name = "N", default_value = "6", value_parser = level)]
-    level: ZlibLevel,
+    /// How hard it tries: fast (1-3), default (4-7) or best (8-9)
+    #[arg(long, value_name = "N", default_value = "default", value_parser = level)]
+    level: Level,
     /// How many threads compress [default: one for each processor]
     #[arg(long, value_name = "N")]
     threads: Option<NonZeroUsize>,
@@ -246,11 +247,13 @@ impl WriteArgs {
     }
 }
 
-fn level(text: &str) -> Result<ZlibLevel, String> {
-    text.parse()
-        .ok()
-        .and_then(ZlibLevel::new)
-        .ok_or_else(|| "a level from 1 to 9 is expected".to_owned())
+fn level(text: &str) -> Result<Level, String> {
+    match text {
+        "fast" | "1" | "2" | "3" => Ok(Level::Fast),
+        "default" | "4" | "5" | "6" | "7" => Ok(Level::Default),
+        "best" | "8" | "9" => Ok(Level::Best),
+        _ => Err("fast, default, best or a level from 1 to 9 is expected".to_owned()),
+    }
 }
 
 impl Cli {

@@ -22,6 +22,7 @@ pub mod bootchain;
 mod bytes;
 pub mod chroot;
 pub mod cli;
+pub mod deflate;
 pub mod digest;
 pub mod disk;
 pub mod error;

@@ -25,7 +25,7 @@ mod workers;
 mod writer;
 
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
 
@@ -33,28 +33,10 @@ use std::io;
 use std::num::NonZeroUsize;
 
 use byoi_agent::interrupt::Interrupted;
-use flate2::CompressError;
+
+use crate::deflate::Level;
 
 pub use writer::write;
-
-/// How hard deflate tries, from 1 (fast) to 9 (small).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ZlibLevel(u32);
-
-impl ZlibLevel {
-    /// What zlib and QEMU take unless told otherwise.
-    pub const DEFAULT: Self = Self(6);
-
-    /// A level; `None` outside of 1 to 9.
-    pub fn new(level: u32) -> Option<Self> {
-        (1..=9).contains(&level).then_some(Self(level))
-    }
-
-    /// The level, 1 to 9.
-    pub fn get(self) -> u32 {
-        self.0
-    }
-}
 
 /// How the clusters of an image are compressed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,7 +46,7 @@ pub enum Compression {
     /// Deflate, which every reader of the format knows.
     Zlib {
         /// How hard it tries.
-        level: ZlibLevel,
+        level: Level,
     },
 }
 
@@ -117,14 +99,6 @@ pub enum Qcow2Error {
         offset: u64,
         /// What the system said.
         source: io::Error,
-    },
-    /// Deflate failed.
-    #[error("compressing the cluster at offset {offset} of the disk")]
-    Compress {
-        /// The place on the disk in bytes.
-        offset: u64,
-        /// What the library said.
-        source: CompressError,
     },
     /// The image could not be written; a full file system shows up here.
     #[error("writing the image at offset {offset}")]

@@ -122,13 +122,7 @@ fn encode(
     let clusters = run
         .clusters()
         .zip(memory.chunks_exact(CLUSTER_LENGTH))
-        .map(|(index, cluster)| match encoder.encode(cluster) {
-            Ok(content) => Ok((index, content)),
-            Err(source) => Err(Qcow2Error::Compress {
-                offset: index.start().bytes(),
-                source,
-            }),
-        })
-        .collect::<Result<_, _>>()?;
+        .map(|(index, cluster)| (index, encoder.encode(cluster)))
+        .collect();
     Ok(Batch { bytes, clusters })
 }

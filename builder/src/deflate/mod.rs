@@ -1,0 +1,155 @@
+//! Raw DEFLATE (RFC 1951) for one cluster of a disk: at most 64 KiB, copies from at most 4 KiB
+//! back, as QEMU writes them and as a reader with that window can take them piece by piece.
+//!
+//! ```text
+//! bytes → input → fast | lazy | optimal → stream → split → block (huffman, header) → bits
+//! ```
+//!
+//! A parse turns the whole input into a [`stream`] of literals and copies with counts for each
+//! stretch. With these it is known where blocks are worth their headers, and what the result takes,
+//! before a bit is written: data that does not compress costs no writing. All tables are small
+//! enough for the caches nearest to the processor.
+
+#![allow(
+    clippy::inline_always,
+    reason = "measured: a call or a value in memory costs more than what these do"
+)]
+
+mod bits;
+mod block;
+mod fast;
+mod header;
+mod huffman;
+mod input;
+mod lazy;
+mod narrow;
+mod optimal;
+mod split;
+mod stream;
+mod symbols;
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+
+use bits::BitWriter;
+use block::{Block, Table};
+use fast::Fast;
+use input::Input;
+use lazy::Lazy;
+use optimal::Optimal;
+use split::Span;
+use stream::Stream;
+
+pub use input::MAX_INPUT;
+
+/// How hard the search for copies tries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Level {
+    /// Seven times as fast as zlib's level 6, a few percent larger.
+    Fast,
+    /// Four times as fast as zlib's level 6 and not larger.
+    #[default]
+    Default,
+    /// The smallest.
+    Best,
+}
+
+/// Compresses one input after another; each result depends on its input alone.
+pub struct Deflater {
+    parser: Parser,
+    input: Input,
+    stream: Stream,
+    spans: Vec<Span>,
+    blocks: Vec<Block>,
+    table: Box<Table>,
+    out: BitWriter,
+}
+
+enum Parser {
+    Fast(Fast),
+    Lazy(Lazy),
+    Optimal(Lazy, Optimal),
+}
+
+impl Deflater {
+    /// Makes the tables, about 800 KiB.
+    pub fn new(level: Level) -> Self {
+        Self {
+            parser: match level {
+                Level::Fast => Parser::Fast(Fast::new()),
+                Level::Default => Parser::Lazy(Lazy::new(lazy::Effort::DEFAULT)),
+                Level::Best => Parser::Optimal(Lazy::new(lazy::Effort::BEST), Optimal::new()),
+            },
+            input: Input::new(),
+            stream: Stream::new(match level {
+                Level::Fast | Level::Default => 8 << 10,
+                Level::Best => 2 << 10,
+            }),
+            spans: Vec::new(),
+            blocks: Vec::new(),
+            table: block::new_table(),
+            out: BitWriter::new(),
+        }
+    }
+
+    /// The stream for `data`, at most [`MAX_INPUT`] bytes, unless it is larger or takes more than
+    /// `limit` bytes.
+    pub fn deflate(&mut self, data: &[u8], limit: usize) -> Option<&[u8]> {
+        if data.len() > MAX_INPUT {
+            return None;
+        }
+        self.input.set(data);
+        match &mut self.parser {
+            Parser::Fast(fast) => fast.parse(&self.input, &mut self.stream),
+            Parser::Lazy(lazy) => lazy.parse(&self.input, &mut self.stream),
+            Parser::Optimal(lazy, optimal) => {
+                lazy.parse(&self.input, &mut self.stream);
+                optimal.parse(&self.input, &mut self.stream);
+            }
+        }
+        split::spans(&self.stream, &mut self.spans);
+        if self.plan() > limit {
+            return None;
+        }
+        self.write();
+        Some(self.out.written())
+    }
+
+    /// Decides on the form of each block; the most bytes that all take.
+    fn plan(&mut self) -> usize {
+        self.blocks.clear();
+        let mut from = 0;
+        for span in &self.spans {
+            let to = self.stream.segments()[span.end - 1].input_end;
+            self.blocks.push(Block::new(&span.histogram, to - from));
+            from = to;
+        }
+        let bits: u32 = self.blocks.iter().map(Block::bits).sum();
+        bits.div_ceil(8) as usize
+    }
+
+    fn write(&mut self) {
+        self.out.clear();
+        let (mut input, mut entry) = (0, 0);
+        let last = self.blocks.len() - 1;
+        for (number, (span, block)) in self.spans.iter().zip(&self.blocks).enumerate() {
+            let end = &self.stream.segments()[span.end - 1];
+            block.write(
+                self.stream.entries(entry, end.entries_end),
+                &self.input.bytes()[input..end.input_end],
+                number == last,
+                &mut self.table,
+                &mut self.out,
+            );
+            (input, entry) = (end.input_end, end.entries_end);
+        }
+        self.out.align();
+    }
+}
+
+impl fmt::Debug for Deflater {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Deflater").finish_non_exhaustive()
+    }
+}
