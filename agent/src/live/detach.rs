@@ -46,18 +46,18 @@ pub fn run(operation: &Operation, root: &GuestRootMut) -> Result<(), Error> {
             id,
             target,
             process,
-            sessions,
+            paths,
         } => {
             let there = mounts(kernel, process.as_ref().map(|process| process.id))?;
             if there.iter().any(|mount| mount.id == *id) {
-                unmount(kernel, target, process.as_ref(), sessions)
+                unmount(kernel, target, process.as_ref(), paths)
             } else {
                 Ok(())
             }
         }
-        Operation::SwapOff { path, sessions } => {
+        Operation::SwapOff { path, paths } => {
             if swap::swaps(kernel)?.iter().any(|swap| swap.path == *path) {
-                swap_off(kernel, path, sessions)
+                swap_off(kernel, path, paths)
             } else {
                 Ok(())
             }
@@ -91,13 +91,15 @@ fn command<T>(ran: Result<T, crate::cmd::CmdError>) -> Result<(), LiveError> {
     ran.map(drop).map_err(LiveError::Command)
 }
 
-/// Whether one of these sessions waits for its target.
-fn silent<'a>(kernel: Kernel<'a>, ids: &'a [u32]) -> impl Fn() -> bool + 'a {
+/// Whether a disk waits for its target: none of the sessions that lead to it answers.
+fn silent<'a>(kernel: Kernel<'a>, paths: &'a [Vec<u32>]) -> impl Fn() -> bool + 'a {
     move || {
         let sessions = sessions(kernel).unwrap_or_default();
-        sessions
-            .iter()
-            .any(|session| ids.contains(&session.id) && !session.answers())
+        paths.iter().any(|path| {
+            let mut path = sessions.iter().filter(|session| path.contains(&session.id));
+            let waits = |session: &Session| !session.answers();
+            path.next().is_some_and(waits) && path.all(waits)
+        })
     }
 }
 
@@ -140,7 +142,7 @@ fn unmount(
     kernel: Kernel<'_>,
     target: &str,
     process: Option<&Process>,
-    sessions: &[u32],
+    paths: &[Vec<u32>],
 ) -> Result<(), LiveError> {
     let path = c_string("unmounting", target)?;
     let namespace = match process {
@@ -151,7 +153,7 @@ fn unmount(
         Some(namespace) => setns(namespace, CloneFlags::CLONE_NEWNS),
         None => Ok(()),
     };
-    let written = child::call(silent(kernel, sessions), || {
+    let written = child::call(silent(kernel, paths), || {
         enter()?;
         let flags = OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
         syncfs(open(path.as_c_str(), flags, Mode::empty())?)
@@ -160,7 +162,7 @@ fn unmount(
         Err(LiveError::Call { object, source, .. }) => Err(LiveError::Lost { object, source }),
         written => written,
     }?;
-    let unmounted = child::call(silent(kernel, sessions), || {
+    let unmounted = child::call(silent(kernel, paths), || {
         enter()?;
         umount2(path.as_c_str(), MntFlags::UMOUNT_NOFOLLOW)
     });
@@ -181,10 +183,10 @@ fn namespace_of(process: &Process) -> Result<File, LiveError> {
     })
 }
 
-fn swap_off(kernel: Kernel<'_>, path: &str, sessions: &[u32]) -> Result<(), LiveError> {
+fn swap_off(kernel: Kernel<'_>, path: &str, paths: &[Vec<u32>]) -> Result<(), LiveError> {
     let action = "switching off the swap space";
     let file = c_string(action, path)?;
-    let ended = child::call(silent(kernel, sessions), || child::swap_off(&file));
+    let ended = child::call(silent(kernel, paths), || child::swap_off(&file));
     called(ended, action, path, "end what needs so much memory")
 }
 
@@ -281,13 +283,18 @@ fn unheld(kernel: Kernel<'_>, session: &Session, device: &str) -> Result<(), Liv
     let object = format!("/dev/{device}");
     let path = c_string(action, &object)?;
     let flags = OFlag::O_RDONLY | OFlag::O_EXCL | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
-    let ended = child::call(silent(kernel, &[session.id]), || {
+    let own = [vec![session.id]];
+    let ended = child::call(silent(kernel, &own), || {
         match open(path.as_c_str(), flags, Mode::empty()) {
             Err(Errno::EBUSY) => Err(Errno::EBUSY),
             // A disk that is gone, or that cannot be read, is held by nobody.
             _ => Ok(()),
         }
     });
+    if matches!(ended, Ok(Ended::Silent)) {
+        // The kernel asks who holds a disk before it asks the disk.
+        return Ok(());
+    }
     let next = "see what holds it with lsblk, or wait until all is written to it";
     called(ended, action, &object, next)
 }

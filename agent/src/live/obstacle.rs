@@ -47,7 +47,7 @@ fn silent_targets(survey: &Survey, obstacles: &mut Vec<String>) {
                 .is_some()
         });
         let in_use = mounted || survey.swaps_on(&attached.stack).next().is_some();
-        if in_use && !attached.session.answers() {
+        if in_use && !survey.is_reached(attached) {
             obstacles.push(format!(
                 "the target {} does not answer and its volumes are in use: bring it back, or give up \
                  what was not written to it yet: umount -l, then iscsiadm -m session -r {} -u",

@@ -24,15 +24,15 @@ pub enum Operation {
         target: String,
         /// A process of the namespace; `None` for our own.
         process: Option<Process>,
-        /// The sessions below it.
-        sessions: Vec<u32>,
+        /// The sessions below it, by disk: one of each has to answer.
+        paths: Vec<Vec<u32>>,
     },
     /// Moves what is swapped out back to memory.
     SwapOff {
         /// The device or file.
         path: String,
-        /// The sessions below it.
-        sessions: Vec<u32>,
+        /// The sessions below it, by disk: one of each has to answer.
+        paths: Vec<Vec<u32>>,
     },
     /// Deactivates a volume group.
     Deactivate {

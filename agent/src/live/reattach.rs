@@ -88,11 +88,12 @@ impl Attempt<'_> {
                 ));
             }
         }
-        for swap in &record.swaps {
-            self.swap_on(swap)?;
-        }
         for mount in &record.mounts {
             self.mount(mount)?;
+        }
+        // Some of it may be files.
+        for swap in &record.swaps {
+            self.swap_on(swap)?;
         }
         for unit in &record.services {
             self.command(tool("systemctl").args(["start", unit]).run());

@@ -101,7 +101,7 @@ impl Draft<'_> {
                     id: mount.id,
                     target: mount.target.clone(),
                     process: namespace.process.clone(),
-                    sessions: self.sessions_below(mount),
+                    paths: self.paths_below(mount),
                 });
             }
             for mount in mounts {
@@ -155,13 +155,11 @@ impl Draft<'_> {
                 },
                 priority: swap.priority,
             });
-            let below = device.map_or_else(
-                || self.survey.data().map(|data| data.session.id).collect(),
-                |device| self.sessions_of(device),
-            );
+            let all = || self.survey.data().map(|data| self.survey.paths(data));
+            let paths = device.map_or_else(|| all().collect(), |device| self.paths_to(device));
             first.push(Operation::SwapOff {
                 path: swap.path.clone(),
-                sessions: below,
+                paths,
             });
         }
         // A swap file keeps its file system mounted.
@@ -285,17 +283,19 @@ impl Draft<'_> {
         }
     }
 
-    fn sessions_below(&self, mount: &Mount) -> Vec<u32> {
+    fn paths_below(&self, mount: &Mount) -> Vec<Vec<u32>> {
         self.survey
             .device_of(mount)
-            .map(|device| self.sessions_of(device))
+            .map(|device| self.paths_to(device))
             .unwrap_or_default()
     }
 
-    fn sessions_of(&self, device: &str) -> Vec<u32> {
+    fn paths_to(&self, device: &str) -> Vec<Vec<u32>> {
         let holds = |attached: &&Attached| attached.stack.iter().any(|name| name == device);
         let below = self.survey.data().filter(holds);
-        below.map(|attached| attached.session.id).collect()
+        let mut paths: Vec<_> = below.map(|attached| self.survey.paths(attached)).collect();
+        paths.dedup();
+        paths
     }
 }
 

@@ -109,6 +109,30 @@ impl Survey {
         self.devices.stack(luns.map(|lun| lun.disk.as_str()))
     }
 
+    /// The sessions that lead to the same disks as this one, itself among them: one that answers is
+    /// enough for a map of multipath.
+    pub fn paths(&self, attached: &Attached) -> Vec<u32> {
+        let is_map = |name: &&String| {
+            let device = self.devices.0.get(name.as_str());
+            matches!(device.map(|device| &device.kind), Some(Kind::Multipath(_)))
+        };
+        let maps: Vec<&String> = attached.stack.iter().filter(is_map).collect();
+        let shares = |other: &&Attached| {
+            other.session.id == attached.session.id
+                || maps.iter().any(|map| other.stack.contains(map))
+        };
+        let sessions = self.sessions.iter().filter(shares);
+        sessions.map(|other| other.session.id).collect()
+    }
+
+    /// Whether the disks of a session can be reached.
+    pub fn is_reached(&self, attached: &Attached) -> bool {
+        let paths = self.paths(attached);
+        self.sessions
+            .iter()
+            .any(|other| paths.contains(&other.session.id) && other.session.answers())
+    }
+
     /// The mounts of a namespace that are of devices of a stack.
     pub fn mounts_on<'a>(
         &'a self,
@@ -194,7 +218,12 @@ impl Survey {
                     _ => self.devices.0.get(name)?.mapped_name(),
                 });
         uses.extend(logical.map(|name| format!("/dev/mapper/{name}")));
-        for namespace in &self.namespaces {
+        // Of what stays, no more is told than where it is.
+        let told = match attached.role {
+            Role::Data => self.namespaces.len(),
+            Role::BootVolume | Role::System => 1,
+        };
+        for namespace in self.namespaces.iter().take(told) {
             for mount in self.mounts_on(namespace, &attached.stack) {
                 if self.goes_with_ours(namespace, mount) {
                     continue;

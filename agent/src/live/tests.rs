@@ -258,6 +258,18 @@ fn what_stands_in_the_way_is_named() {
     ] {
         assert_eq!(with(machine), [expected]);
     }
+    // One path that answers is enough.
+    let two_paths = |state| {
+        Machine::new()
+            .session_at(7, DATA, PORTAL, "FAILED", "sdb")
+            .session_at(8, DATA, "192.0.2.6", state, "sdc")
+            .device("sdb", "8:16", &["dm-0"])
+            .device("sdc", "8:32", &["dm-0"])
+            .mapping(0, "mpatha", "mpath-360000", &[])
+            .mount("40 26 254:0 / /srv/data rw - ext4 /dev/mapper/mpatha rw")
+    };
+    assert!(with(two_paths("LOGGED_IN")).is_empty());
+    assert_eq!(with(two_paths("FAILED")).len(), 2);
     // Nothing is lost where nothing is in use.
     let silent = Machine::new()
         .session_at(7, DATA, PORTAL, "FAILED", "sdb")
