@@ -187,7 +187,7 @@ fn qemu(disk: &Path, port: u16, console: &Path) -> Child {
 #[ignore = "a boot: scripts/test.sh --matrix"]
 fn boot_volumes_over_iscsi_come_off_and_back() {
     let guest = Guest::boot();
-    let scenarios: [(&str, fn(&Guest)); 13] = [
+    let scenarios: [(&str, fn(&Guest)); 14] = [
         ("without the programs", without_the_programs),
         ("check", check),
         ("off and back", off_and_back),
@@ -199,6 +199,7 @@ fn boot_volumes_over_iscsi_come_off_and_back() {
         ("killed", killed),
         ("target gone", target_gone),
         ("multipath", multipath),
+        ("opened by hand", opened_by_hand),
         ("the system on it", the_system_on_it),
         ("everything", everything),
     ];
@@ -391,6 +392,21 @@ fn target_gone(guest: &Guest) {
          sleep 3");
     guest.detaches();
     guest.sh("byoi-reattach; sha256sum --quiet -c /root/sum; rm /srv/archive/big");
+    // Nothing can be lost on a target that nobody uses.
+    let before = guest.state();
+    guest.sh(
+        "umount /srv/bound /srv/data /srv/archive; swapoff -a; vgchange -q -a n store >/dev/null
+         pkill -STOP -x tgtd
+         for ((i = 0; i < 60; i++)); do
+             grep -q LOGGED_IN /sys/class/iscsi_session/*/state || break
+             sleep 1
+         done",
+    );
+    guest.detaches();
+    guest.sh("pkill -CONT -x tgtd; sleep 15; byoi-reattach
+         vgchange -q -a y store >/dev/null; swapon -a; mount /srv/archive; mount /srv/data
+         mount --bind /srv/data/part /srv/bound");
+    assert_eq!(guest.state(), before);
 }
 
 /// Two sessions to one disk, and a map over them.
@@ -423,6 +439,35 @@ fn multipath(guest: &Guest) {
          $node -p 127.0.0.1 --login >/dev/null; sleep 2; udevadm settle
          mount /srv/data; mount --bind /srv/data/part /srv/bound",
     );
+}
+
+/// A mapping that the administrator alone can make again, as an encrypted volume is, and a swap file
+/// on it. The rest comes back without it, and it does once it is there.
+fn opened_by_hand(guest: &Guest) {
+    const OPEN: &str = "dmsetup create safe --table '0 131072 linear /dev/store/safe 0'";
+    guest.sh(&format!(
+        "lvcreate -q -y -n safe -L 64M store >/dev/null
+         {OPEN}; udevadm settle; mkfs.ext4 -q /dev/mapper/safe
+         mkdir -p /srv/safe; mount /dev/mapper/safe /srv/safe
+         head -c 20M /dev/zero >/srv/safe/swap; chmod 0600 /srv/safe/swap
+         mkswap -q /srv/safe/swap >/dev/null; swapon -p 3 /srv/safe/swap"
+    ));
+    let before = guest.state();
+    guest.detaches();
+    let said = guest.ssh("byoi-reattach").expect(1);
+    assert!(
+        said.stderr.contains("/dev/mapper/safe is not open"),
+        "{}",
+        said.stderr
+    );
+    let rest = guest.state();
+    assert!(
+        rest.contains("/srv/archive") && !rest.contains("/srv/safe"),
+        "{rest}"
+    );
+    guest.sh(OPEN);
+    guest.comes_back(&before);
+    guest.sh("swapoff /srv/safe/swap; umount /srv/safe; dmsetup remove safe; lvremove -q -y store/safe >/dev/null");
 }
 
 /// Root, or what root needs, on a target elsewhere.
