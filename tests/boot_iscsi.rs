@@ -18,6 +18,8 @@ use tempfile::TempDir;
 
 /// How long the guest may take to answer, without KVM and on a machine that does other work too.
 const PATIENCE: Duration = Duration::from_secs(1200);
+/// How many lines of the console a failure shows.
+const LAST: usize = 30;
 /// What the agent detaches with.
 const PREPARE: &str = "byoi-agent prepare --yes --only iscsi/session";
 /// The session that is never touched.
@@ -156,6 +158,12 @@ impl Drop for Guest {
     fn drop(&mut self) {
         self.qemu.kill().ok();
         self.qemu.wait().ok();
+        if thread::panicking() {
+            let console = self.console();
+            let lines: Vec<&str> = console.lines().collect();
+            let last = &lines[lines.len().saturating_sub(LAST)..];
+            eprintln!("console:\n{}", last.join("\n"));
+        }
     }
 }
 
