@@ -18,7 +18,7 @@ packages=(
     patch parted gdisk dosfstools mtools ntfs-3g exfatprogs cryptsetup-bin mdadm
     syslinux-common grub-legacy bzip2 lz4
     # guests: made by mmdebstrap, made bootable by GRUB, booted by QEMU
-    mmdebstrap grub-pc-bin grub-common qemu-system-x86 qemu-utils ovmf
+    mmdebstrap grub-pc-bin grub-common qemu-system-x86 qemu-utils ovmf openssh-client
     # readers of network configurations
     netplan.io
     # scripts, the schema of the report

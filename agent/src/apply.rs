@@ -1,14 +1,15 @@
 //! Doing what a plan says. Decides nothing.
 //!
 //! Each file is either old or new at any moment, so that a run that was cut off is completed by
-//! running it again. Files come first, in the order of their paths; programs come last, because
-//! they read the files.
+//! running it again. Volumes of the running system come first, then files, in the order of their
+//! paths; programs come last, because they read the files.
 
 use crate::error::Error;
 use crate::failpoint;
 use crate::guest::{CONFIG_LIMIT, GuestCommand};
 use crate::initramfs::rebuild;
 use crate::interrupt;
+use crate::live::detach;
 use crate::plan::{Plan, Step};
 use crate::root::{GuestPath, GuestRoot, GuestRootMut};
 
@@ -38,6 +39,7 @@ pub fn apply(plan: &Plan, root: &GuestRootMut, shell: &dyn GuestShell) -> Result
         failpoint::reach("apply").map_err(Error::io("changing", &"the guest"))?;
         interrupt::check().map_err(Error::Interrupted)?;
         match step {
+            Step::Detach(operation) => detach::run(operation, root)?,
             Step::Edit {
                 path,
                 before,

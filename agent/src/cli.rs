@@ -15,7 +15,7 @@ use crate::guest::GuestCommand;
 use crate::report::{Report, Stage, Verdict};
 use crate::report_file::{self, is_same_file};
 use crate::root::{GuestRoot, GuestRootMut};
-use crate::rules;
+use crate::rules::{self, KnownDisk};
 use crate::run;
 use crate::selection::Selection;
 use crate::text::printable;
@@ -204,7 +204,10 @@ impl Target {
     ) -> anyhow::Result<ExitCode> {
         let started = Instant::now();
         let outcome = work(
-            &rules::catalogue(rules::KnownDisk::default()),
+            &rules::catalogue(KnownDisk {
+                is_running: self.root == Path::new("/"),
+                ..KnownDisk::default()
+            }),
             &self.rules.into(),
         )?;
         let stages = vec![Stage {
@@ -280,7 +283,7 @@ impl GuestShell for Shell {
 }
 
 fn print_rules(format: Format) -> anyhow::Result<ExitCode> {
-    let metas: Vec<_> = rules::catalogue(rules::KnownDisk::default())
+    let metas: Vec<_> = rules::catalogue(KnownDisk::default())
         .iter()
         .map(|rule| rule.meta())
         .collect();

@@ -8,10 +8,11 @@
 use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::io::{self, Read};
+use std::mem;
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nix::sys::prctl;
 use nix::sys::signal::Signal;
@@ -22,6 +23,8 @@ use crate::interrupt;
 const TAIL: usize = 1024;
 /// How often a running program is looked at.
 const POLL: Duration = Duration::from_millis(20);
+/// How long a killed program that took too long is waited for: the kernel may not let go of it.
+const LAST: Duration = Duration::from_secs(2);
 
 /// A program to run and its arguments.
 #[derive(Debug, Clone)]
@@ -30,6 +33,7 @@ pub struct Cmd {
     args: Vec<OsString>,
     env: Vec<(OsString, OsString)>,
     success: Vec<i32>,
+    timeout: Option<Duration>,
 }
 
 /// Why a program gave no result.
@@ -52,6 +56,14 @@ pub enum CmdError {
         status: ExitStatus,
         /// The end of its standard error, or of its output where that is empty.
         tail: String,
+    },
+    /// The program took too long.
+    #[error("`{command}` took more than {seconds} s and was stopped")]
+    TimedOut {
+        /// The whole command line.
+        command: String,
+        /// How long it could take.
+        seconds: u64,
     },
     /// A signal ended the run.
     #[error("`{command}` was stopped")]
@@ -82,6 +94,7 @@ impl Cmd {
             args: Vec::new(),
             env: Vec::new(),
             success: vec![0],
+            timeout: None,
         }
     }
 
@@ -115,12 +128,20 @@ impl Cmd {
         self
     }
 
+    /// Ends the program once it takes longer than this.
+    #[must_use]
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = Some(timeout);
+        self
+    }
+
     /// Runs the program to its end.
     ///
     /// # Errors
     ///
-    /// [`CmdError`]: it did not start, it failed, or a signal arrived.
+    /// [`CmdError`]: it did not start, it failed, it took too long, or a signal arrived.
     pub fn run(&self) -> Result<Output, CmdError> {
+        let started = Instant::now();
         let mut child = self.spawn(Stdio::piped(), Stdio::piped())?;
         let stdout = drain(child.0.stdout.take());
         let stderr = drain(child.0.stderr.take());
@@ -134,6 +155,15 @@ impl Cmd {
                 return Err(CmdError::Interrupted {
                     command: self.to_string(),
                     source,
+                });
+            }
+            if let Some(timeout) = self.timeout
+                && started.elapsed() > timeout
+            {
+                child.abandon();
+                return Err(CmdError::TimedOut {
+                    command: self.to_string(),
+                    seconds: timeout.as_secs(),
                 });
             }
             thread::sleep(POLL);
@@ -219,6 +249,20 @@ impl Running {
         }
         self.0.wait().ok();
     }
+
+    /// Kills the program, and leaves it to the kernel where that does not let go of it: a call on a
+    /// disk that does not answer cannot be ended.
+    fn abandon(mut self) {
+        self.0.kill().ok();
+        let until = Instant::now() + LAST;
+        while matches!(self.0.try_wait(), Ok(None)) {
+            if Instant::now() > until {
+                mem::forget(self);
+                return;
+            }
+            thread::sleep(POLL);
+        }
+    }
 }
 
 impl Drop for Running {
@@ -262,6 +306,18 @@ mod tests {
     fn a_missing_program_is_told_from_a_failing_one() {
         let error = Cmd::new("/nonexistent/program").run().unwrap_err();
         assert!(matches!(error, CmdError::Start { .. }));
+    }
+
+    #[test]
+    fn a_program_that_takes_too_long_is_ended() {
+        let started = Instant::now();
+        let error = Cmd::new("sleep")
+            .arg("60")
+            .timeout(Duration::from_millis(100))
+            .run()
+            .unwrap_err();
+        assert!(matches!(error, CmdError::TimedOut { .. }), "{error}");
+        assert!(started.elapsed() < Duration::from_secs(30));
     }
 
     #[test]

@@ -4,6 +4,7 @@ use std::io;
 
 use crate::cmd::CmdError;
 use crate::interrupt::Interrupted;
+use crate::live::LiveError;
 
 /// A failure of ours, never of the guest.
 #[derive(Debug, thiserror::Error)]
@@ -81,6 +82,9 @@ pub enum Error {
     /// An external program failed.
     #[error(transparent)]
     Command(CmdError),
+    /// A volume of the running system could not be detached, or not attached again.
+    #[error(transparent)]
+    Live(LiveError),
     /// A signal ended the run.
     #[error(transparent)]
     Interrupted(Interrupted),

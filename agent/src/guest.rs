@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::error::Error;
 use crate::facts::Facts;
 use crate::initramfs::rebuild::Requirement;
+use crate::live::Release;
 use crate::root::{FileKind, GuestPath, GuestRoot};
 use crate::text::Text;
 
@@ -67,6 +68,7 @@ pub struct Guest<'a> {
     unseen: BTreeSet<GuestPath>,
     commands: Vec<GuestCommand>,
     runs_programs: bool,
+    release: Release,
 }
 
 impl<'a> Guest<'a> {
@@ -80,6 +82,7 @@ impl<'a> Guest<'a> {
             unseen: BTreeSet::new(),
             commands: Vec::new(),
             runs_programs: false,
+            release: Release::default(),
         }
     }
 
@@ -386,6 +389,16 @@ impl<'a> Guest<'a> {
         if !self.commands.contains(&command) {
             self.commands.push(command);
         }
+    }
+
+    /// Drafts what the running system has to let go of.
+    pub fn detach(&mut self, release: Release) {
+        self.release = release;
+    }
+
+    /// What the running system has to let go of.
+    pub fn release(&self) -> &Release {
+        &self.release
     }
 
     fn draft_covering(&self, path: &GuestPath) -> Option<&Drafted> {

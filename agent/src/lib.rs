@@ -3,7 +3,8 @@
 //! The flow is check → plan → apply → check again ([`run`]). [`facts`] say what guest it is. A
 //! [`rules::Rule`] reads the guest through [`guest::Guest`] and tells what is wrong; the same rule
 //! drafts the edits that put it right. A [`plan::Plan`] holds what was drafted, and [`mod@apply`]
-//! does it, through [`root::GuestRootMut`], the only thing that writes. [`report`] tells.
+//! does it, through [`root::GuestRootMut`], the only thing that writes. [`report`] tells. What the
+//! running system has to let go of beside its files, volumes over iSCSI, is the matter of [`live`].
 
 pub mod access;
 pub mod apply;
@@ -17,6 +18,7 @@ pub mod guest;
 pub mod initramfs;
 pub mod interrupt;
 pub mod kernel_cmdline;
+pub mod live;
 pub mod network_manager;
 pub mod parse;
 pub mod plan;

@@ -9,6 +9,7 @@ use similar::TextDiff;
 
 use crate::error::Error;
 use crate::guest::{CONFIG_LIMIT, Drafted, Guest, GuestCommand, Owner};
+use crate::live::{LiveError, Operation, Record};
 use crate::redact::redact;
 use crate::root::{FileKind, GuestPath};
 use crate::text::Text;
@@ -16,6 +17,8 @@ use crate::text::Text;
 /// What happens to one path.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Step {
+    /// The running system lets go of a volume, before any file changes.
+    Detach(Operation),
     /// A file gets other content.
     Edit {
         /// The file.
@@ -64,6 +67,8 @@ pub enum Step {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Plan {
     steps: Vec<Step>,
+    detached: Record,
+    obstacles: Vec<String>,
 }
 
 impl Plan {
@@ -74,7 +79,13 @@ impl Plan {
     /// The guest could not be read.
     pub fn from_drafts(guest: &Guest<'_>) -> Result<Self, Error> {
         let root = guest.root();
-        let mut steps = Vec::new();
+        let release = guest.release();
+        let mut steps: Vec<Step> = release
+            .operations
+            .iter()
+            .cloned()
+            .map(Step::Detach)
+            .collect();
         for (path, draft) in guest.drafts() {
             let step = match (draft, root.kind(path)?) {
                 (Drafted::Content(after), Some(FileKind::Regular))
@@ -124,7 +135,29 @@ impl Plan {
             steps.push(step);
         }
         steps.extend(guest.commands().iter().cloned().map(Step::Command));
-        Ok(Self { steps })
+        Ok(Self {
+            steps,
+            detached: release.record.clone(),
+            obstacles: release.obstacles.clone(),
+        })
+    }
+
+    /// What of the running system is detached once the plan is done, by earlier runs too: with this
+    /// it can be attached again.
+    pub fn detached(&self) -> &Record {
+        &self.detached
+    }
+
+    /// Refuses a plan that could not be done to its end.
+    ///
+    /// # Errors
+    ///
+    /// Something stands in the way of detaching a volume: a process that uses it.
+    pub fn unobstructed(&self) -> Result<(), Error> {
+        if self.obstacles.is_empty() {
+            return Ok(());
+        }
+        Err(Error::Live(LiveError::Obstructed(self.obstacles.clone())))
     }
 
     /// The steps, in the order in which they are done.
@@ -153,14 +186,14 @@ pub enum Action {
     Create,
     /// A file, link or directory goes.
     Remove,
-    /// A program makes the file anew.
+    /// A program makes the file anew, or detaches the volume.
     Command,
 }
 
 /// A change as reported.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Change {
-    /// The guest path.
+    /// The guest path, or the volume, service or session.
     pub path: String,
     /// How it changes.
     pub action: Action,
@@ -173,6 +206,13 @@ impl Step {
     /// The step as reported.
     pub fn change(&self) -> Change {
         let (path, action, diff) = match self {
+            Self::Detach(operation) => {
+                return Change {
+                    path: operation.subject(),
+                    action: Action::Command,
+                    diff: Some(operation.to_string()),
+                };
+            }
             Self::Edit {
                 path,
                 before,

@@ -64,6 +64,7 @@ pub fn prepare(
     let findings = if dry_run {
         before
     } else {
+        plan.unobstructed()?;
         apply(&plan, root, shell)?;
         let after = findings(&selected, &Guest::new(root.reader(), &facts))?;
         settle(before, after)

@@ -143,7 +143,7 @@ mount_root
 "$life" "$root"
 initramfs
 boot_loader
-if [[ -e $root/etc/iscsi/iscsid.conf ]]; then
+if [[ -e $root/var/lib/dhcp/dhclient.$OLD_NIC.leases ]]; then
     remains
 fi
 close

@@ -153,7 +153,7 @@ pub fn is_essential(target: &str) -> bool {
 }
 
 /// Reads the octal escapes of a column (getmntent(3)); one that is none stays.
-fn decode(column: &str) -> String {
+pub fn decode(column: &str) -> String {
     let mut bytes = Vec::with_capacity(column.len());
     let mut rest = column.as_bytes();
     while let [first, tail @ ..] = rest {

@@ -14,6 +14,7 @@ pub mod keyfile;
 pub mod lines;
 pub mod lvm_conf;
 pub mod mac;
+pub mod mountinfo;
 pub mod nftables;
 pub mod os_release;
 pub mod shell_vars;

@@ -3,7 +3,7 @@
 //! Told by `fstab`, by the kernel command line (dracut.cmdline(7), `root=` and `netroot=`) and by
 //! what Debian's initial ramdisk takes in, `/etc/iscsi/iscsi.initramfs`. OCI's own boot volume, at
 //! 169.254.0.2 with the name `iqn.2015-02.oracle.boot…`, and a target that the firmware names are
-//! right. Nothing can be fixed here: the disk that the image is made of is not the one that boots.
+//! right. On the running system the kernel is asked as well. Nothing can be fixed here: the disk that the image is made of is not the one that boots.
 
 use super::iscsi_mount::{essential, is_iscsi_path};
 use super::{DOC_CUSTOM_IMAGES, Rule, RuleMeta};
@@ -11,25 +11,26 @@ use crate::error::Error;
 use crate::finding::{Defect, Severity};
 use crate::guest::Guest;
 use crate::kernel_cmdline::{self, value_of};
+use crate::live::kernel::Kernel;
+use crate::live::survey::{BOOT_VOLUME, Role, Survey};
 use crate::parse::iscsi_record;
 
 /// The rule.
 #[derive(Debug, Default)]
 pub struct IscsiRoot {
     local: Vec<String>,
+    is_running: bool,
 }
 
-/// Where OCI serves the boot volume, and how its name begins.
-const BOOT_VOLUME: [&str; 2] = ["169.254.0.2", "iqn.2015-02.oracle.boot"];
 const INITRAMFS: &str = "/etc/iscsi/iscsi.initramfs";
 /// What to do.
 const HINT: &str = "move the file system to a local disk and make the image of that: OCI does not reach the target";
 
 impl IscsiRoot {
     /// The rule, with the `fstab` sources of the file systems on the guest's own disk, such as
-    /// `UUID=…`.
-    pub fn new(local: Vec<String>) -> Self {
-        Self { local }
+    /// `UUID=…`, and whether the guest is the running system.
+    pub fn new(local: Vec<String>, is_running: bool) -> Self {
+        Self { local, is_running }
     }
 }
 
@@ -88,6 +89,9 @@ impl Rule for IscsiRoot {
                     }),
             );
         }
+        if self.is_running {
+            defects.extend(sessions(guest)?);
+        }
         Ok(defects)
     }
 
@@ -95,6 +99,27 @@ impl Rule for IscsiRoot {
     fn fix(&self, _guest: &mut Guest<'_>) -> Result<(), Error> {
         Ok(())
     }
+}
+
+/// The sessions that the running system is on.
+fn sessions(guest: &Guest<'_>) -> Result<Vec<Defect>, Error> {
+    let Some(survey) = Survey::read(Kernel(guest.root()))? else {
+        return Ok(Vec::new());
+    };
+    let system = survey
+        .sessions
+        .iter()
+        .filter(|attached| attached.role == Role::System);
+    Ok(system
+        .map(|attached| {
+            Defect::of(
+                attached.session.to_string(),
+                "the running system is on an iSCSI target elsewhere",
+            )
+            .evidence(survey.uses(attached))
+            .hint(HINT)
+        })
+        .collect())
 }
 
 /// Whether a kernel command line puts the root file system on a target elsewhere.

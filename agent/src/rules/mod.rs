@@ -35,6 +35,7 @@ pub mod iscsi_mount;
 pub mod iscsi_node_records;
 pub mod iscsi_other_storage;
 pub mod iscsi_root;
+pub mod iscsi_session;
 pub mod net_cmdline;
 pub mod net_dhcp_client;
 pub mod net_dhcp_identity;
@@ -119,6 +120,8 @@ pub struct KnownDisk {
     pub local: Vec<String>,
     /// The drivers of its root file system, such as `ext4`.
     pub root_drivers: Vec<&'static str>,
+    /// Whether the guest is the running system, whose kernel can be asked as well.
+    pub is_running: bool,
 }
 
 /// Every rule of the agent, in the order in which they are applied. Nothing need be known of the
@@ -138,11 +141,12 @@ pub fn catalogue(disk: KnownDisk) -> Vec<Box<dyn Rule>> {
         Box::new(net_hosts::NetHosts),
         Box::new(net_resolver::NetResolver),
         Box::new(boot_remote_storage::BootRemoteStorage),
+        Box::new(iscsi_session::IscsiSession::new(disk.is_running)),
         Box::new(iscsi_node_records::IscsiNodeRecords),
         Box::new(iscsi_credentials::IscsiCredentials),
         Box::new(iscsi_initiator_name::IscsiInitiatorName),
         Box::new(iscsi_mount::IscsiMount::new(disk.local.clone())),
-        Box::new(iscsi_root::IscsiRoot::new(disk.local)),
+        Box::new(iscsi_root::IscsiRoot::new(disk.local, disk.is_running)),
         Box::new(iscsi_other_storage::IscsiOtherStorage),
         Box::new(identity_machine_id::IdentityMachineId),
         Box::new(identity_random_seed::IdentityRandomSeed),
