@@ -3,9 +3,14 @@
 //! A guest image is hostile: its links point anywhere, its files may be devices. Every access
 //! starts at a held directory descriptor and goes through `openat2(2)` with `RESOLVE_IN_ROOT` and
 //! `RESOLVE_NO_MAGICLINKS`, so an absolute link or a chain of `..` ends inside the guest root.
-//! [`GuestRoot`] reads; [`GuestRootMut`] writes, and only `apply` holds one.
+//! A kernel before 5.6 has no `openat2`: there the running system's own `/` is opened plainly, for
+//! nothing lies outside of it, and any other root is refused.
+//! [`GuestRoot`] reads; [`GuestRootMut`] writes, and only `apply` and `restore` hold one.
 
+mod attributes;
+mod confinement;
 mod path;
+mod put;
 mod swap;
 mod write;
 
@@ -19,14 +24,17 @@ use std::path::{Component, Path, PathBuf};
 
 use nix::dir::Dir;
 use nix::errno::Errno;
-use nix::fcntl::{OFlag, OpenHow, ResolveFlag, openat2, readlinkat};
-use nix::sys::stat::{FileStat, Mode, SFlag, fstat};
+use nix::fcntl::{OFlag, readlinkat};
+use nix::sys::stat::{FileStat, SFlag, fstat};
 use nix::sys::statvfs::fstatvfs;
 use rustix::fs::{IFlags, ioctl_getflags};
 use xattr::FileExt as _;
 
+use confinement::Confinement;
+
+pub use attributes::{Attributes, Timestamp};
 pub use path::GuestPath;
-pub use swap::COPY;
+pub use swap::{COPY, INCOMPLETE};
 pub use write::GuestRootMut;
 
 use crate::error::Error;
@@ -71,6 +79,7 @@ impl FileKind {
 pub struct GuestRoot {
     dir: OwnedFd,
     path: PathBuf,
+    confinement: Confinement,
 }
 
 impl GuestRoot {
@@ -78,21 +87,24 @@ impl GuestRoot {
     ///
     /// # Errors
     ///
-    /// It is not a directory that can be opened, or the kernel has no `openat2`.
+    /// It is not a directory that can be opened, or the kernel has no `openat2` and it is another
+    /// root than the running system's.
     #[expect(clippy::disallowed_methods, reason = "the root itself is a host path")]
     pub fn open(path: &Path) -> Result<Self, Error> {
         let dir = std::fs::File::open(path).map_err(Error::io("opening", &path.display()))?;
+        let confinement = Confinement::of(dir.as_fd(), path)?;
+        Self::open_confined(dir, path, confinement)
+    }
+
+    fn open_confined(dir: File, path: &Path, confinement: Confinement) -> Result<Self, Error> {
         let root = Self {
             dir: dir.into(),
             path: path.to_owned(),
+            confinement,
         };
-        match root.open_at(&GuestPath::new("/"), OFlag::O_PATH | OFlag::O_DIRECTORY) {
-            Ok(_) => Ok(root),
-            Err(Errno::ENOSYS) => Err(Error::NoOpenat2 {
-                root: path.display().to_string(),
-            }),
-            Err(errno) => Err(Error::io("opening", &path.display())(errno.into())),
-        }
+        root.open_at(&GuestPath::new("/"), OFlag::O_PATH | OFlag::O_DIRECTORY)
+            .map_err(|errno| Error::io("opening", &path.display())(errno.into()))?;
+        Ok(root)
     }
 
     /// The host path that it was opened by.
@@ -381,21 +393,8 @@ impl GuestRoot {
     }
 
     fn open_at(&self, path: &GuestPath, flags: OFlag) -> Result<OwnedFd, Errno> {
-        self.open_how(path, flags, Mode::empty())
-    }
-
-    fn open_how(&self, path: &GuestPath, flags: OFlag, mode: Mode) -> Result<OwnedFd, Errno> {
-        let how = OpenHow::new()
-            .flags(flags | OFlag::O_CLOEXEC)
-            .mode(mode)
-            .resolve(ResolveFlag::RESOLVE_IN_ROOT | ResolveFlag::RESOLVE_NO_MAGICLINKS);
-        loop {
-            match openat2(self.dir.as_fd(), path.relative(), how) {
-                // A rename somewhere on the machine raced with the walk.
-                Err(Errno::EAGAIN | Errno::EINTR) => {}
-                result => return result,
-            }
-        }
+        self.confinement
+            .open(self.dir.as_fd(), path.relative(), flags)
     }
 }
 
