@@ -7,6 +7,7 @@
 
 pub mod access;
 pub mod apply;
+pub mod bundle;
 pub mod cli;
 pub mod cmd;
 pub mod error;
