@@ -51,6 +51,9 @@ enum Command {
     Prepare(prepare::Args),
     /// Undo a prepare with the bundle that it wrote
     Restore(restore::Args),
+    /// What the unit of prepare --at-shutdown runs
+    #[command(hide = true)]
+    AtShutdown,
     /// List the rules: id, severity, what, why, link
     Rules {
         /// How to print the list
@@ -181,6 +184,7 @@ impl Cli {
             Command::Check(target) => target.check(),
             Command::Prepare(args) => args.run(),
             Command::Restore(args) => args.run(),
+            Command::AtShutdown => prepare::at_shutdown(),
             Command::Rules { format } => print_rules(format),
         }
     }
@@ -220,7 +224,9 @@ pub fn exit_code(verdict: Option<Verdict>) -> ExitCode {
 
 /// The exit code of a failure, which is also told on standard error.
 pub fn failure(program: &str, error: &anyhow::Error) -> ExitCode {
-    eprintln!("{program}: {}", printable(&format!("{error:#}")));
+    let text = format!("{error:#}");
+    let lines: Vec<_> = text.lines().map(printable).collect();
+    eprintln!("{program}: {}", lines.join("\n"));
     let usage = matches!(
         error.downcast_ref::<Error>(),
         Some(Error::UnknownRule { .. } | Error::NotLive { .. })

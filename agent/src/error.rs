@@ -5,6 +5,7 @@ use std::io;
 use crate::bundle::BundleError;
 use crate::cmd::CmdError;
 use crate::interrupt::Interrupted;
+use crate::shutdown::ShutdownError;
 
 /// A failure of ours, never of the guest.
 #[derive(Debug, thiserror::Error)]
@@ -84,6 +85,9 @@ pub enum Error {
     /// A bundle could not be made or used.
     #[error(transparent)]
     Bundle(BundleError),
+    /// The machine cannot be prepared as it stops.
+    #[error(transparent)]
+    Shutdown(ShutdownError),
     /// An external program failed.
     #[error(transparent)]
     Command(CmdError),

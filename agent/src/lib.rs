@@ -29,6 +29,7 @@ pub mod root;
 pub mod rules;
 pub mod run;
 pub mod selection;
+pub mod shutdown;
 pub mod stacks;
 #[cfg(test)]
 mod testing;

@@ -28,6 +28,7 @@ mod state;
 
 pub use archive::write;
 pub use destination::Destination;
+pub use difference::lacking;
 pub use machine::Machine;
 pub use manifest::{Entry, Manifest, SCHEMA};
 pub use restore::{Choice, Outcome, restore};

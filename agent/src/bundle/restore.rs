@@ -20,6 +20,7 @@ use crate::failpoint;
 use crate::interrupt;
 use crate::plan::{Action, Change};
 use crate::root::{Attributes, FileKind, GuestPath, GuestRootMut};
+use crate::text::printable;
 
 /// How many differences are told.
 const SHOWN: usize = 20;
@@ -203,7 +204,7 @@ fn told(list: &[String]) -> String {
     let mut lines: Vec<String> = list
         .iter()
         .take(SHOWN)
-        .map(|line| format!("  {line}"))
+        .map(|line| format!("  {}", printable(line)))
         .collect();
     if list.len() > SHOWN {
         lines.push(format!("  ...and {} more", list.len() - SHOWN));

@@ -7,15 +7,16 @@ use std::time::Instant;
 
 use anyhow::Context;
 
-use super::{Shell, Target, confirm, exit_code, stages};
+use super::{Shell, Target, confirm, exit, exit_code, stages};
 use crate::bundle::{self, Destination, Machine, Manifest};
 use crate::cmd::Cmd;
 use crate::error::Error;
-use crate::plan::Plan;
 use crate::report::{Report, Verdict};
 use crate::root::{GuestRoot, GuestRootMut};
 use crate::rules;
 use crate::run;
+use crate::selection::Selection;
+use crate::shutdown;
 
 /// The arguments of `prepare`.
 #[derive(Debug, clap::Args)]
@@ -37,13 +38,24 @@ pub(super) struct Args {
     /// Power the machine off afterwards, unless blockers remain
     #[arg(long, conflicts_with = "dry_run")]
     poweroff: bool,
+    /// Prepare once, as the machine stops the next time
+    ///
+    /// The network and iSCSI have stopped then. The bundle is written now. Needs systemd; nothing
+    /// of it is on disk.
+    #[arg(long, conflicts_with = "dry_run")]
+    at_shutdown: bool,
 }
 
 impl Args {
     pub(super) fn run(self) -> anyhow::Result<ExitCode> {
         let live = self.target.is_live();
-        if self.poweroff && !live {
-            return Err(self.not_live("--poweroff").into());
+        for (asked, option) in [
+            (self.poweroff, "--poweroff"),
+            (self.at_shutdown, "--at-shutdown"),
+        ] {
+            if asked && !live {
+                return Err(self.not_live(option).into());
+            }
         }
         let host = GuestRoot::open(Path::new("/"))?;
         let destination = self.bundle.as_deref().map(Destination::from);
@@ -57,12 +69,27 @@ impl Args {
         let root = GuestRootMut::open(&self.target.root)?;
         let shell = Shell { live };
         let rules = rules::catalogue(rules::KnownDisk::default());
-        let selection = self.target.rules.into();
+        let selection: Selection = self.target.rules.into();
         let planned = run::plan(root.reader(), &rules, &selection, &shell)?;
-        if let Some(destination) = &destination {
-            keep(planned.plan(), root.reader(), &host, live, destination)?;
+        let manifest = if destination.is_some() || self.at_shutdown {
+            let machine = Machine::look(root.reader(), &host, live)?;
+            let plan = planned.plan();
+            Some(Manifest::of(root.reader(), machine, plan, Vec::new())?)
+        } else {
+            None
+        };
+        if let (Some(destination), Some(manifest)) = (&destination, &manifest) {
+            keep(manifest, root.reader(), destination)?;
         }
         let outcome = if self.dry_run {
+            planned.into_outcome()
+        } else if let Some(manifest) = manifest.filter(|_| self.at_shutdown) {
+            shutdown::arm(&root, selection, manifest)?;
+            eprintln!(
+                "byoi-agent: this machine is prepared as it stops the next time; remove {} to call \
+                 that off",
+                shutdown::ORDER
+            );
             planned.into_outcome()
         } else {
             planned.apply(&root, &shell)?
@@ -73,6 +100,13 @@ impl Args {
         match destination {
             Some(Destination::Stdout) => output.print_to(&mut io::stderr(), &report, &text)?,
             _ => output.print(&report, &text)?,
+        }
+        if self.at_shutdown {
+            // What is open will be put right at the stop.
+            if self.poweroff {
+                power_off()?;
+            }
+            return Ok(ExitCode::from(exit::READY));
         }
         if self.poweroff && report.verdict == Some(Verdict::Ready) {
             power_off()?;
@@ -89,22 +123,28 @@ impl Args {
 }
 
 /// Writes a bundle of everything that a plan touches.
-fn keep(
-    plan: &Plan,
-    root: &GuestRoot,
-    host: &GuestRoot,
-    live: bool,
-    destination: &Destination,
-) -> Result<(), Error> {
-    if plan.is_empty() {
+fn keep(manifest: &Manifest, root: &GuestRoot, destination: &Destination) -> Result<(), Error> {
+    if manifest.paths.is_empty() {
         eprintln!(
             "byoi-agent: nothing is to be changed, so this bundle undoes nothing; keep that of the \
              run that changed this guest"
         );
     }
-    let machine = Machine::look(root, host, live)?;
-    let manifest = Manifest::of(root, machine, plan, Vec::new())?;
-    destination.write(|out| bundle::write(&manifest, root, out))
+    destination.write(|out| bundle::write(manifest, root, out))
+}
+
+/// What the unit that `--at-shutdown` arms runs.
+pub(super) fn at_shutdown() -> anyhow::Result<ExitCode> {
+    let path = Path::new("/");
+    let started = Instant::now();
+    let root = GuestRootMut::open(path)?;
+    let Some(outcome) = shutdown::stop(&root, &Shell { live: true })? else {
+        eprintln!("byoi-agent: nothing was ordered for this stop");
+        return Ok(ExitCode::from(exit::READY));
+    };
+    let report = Report::of_root(path, outcome, stages(started));
+    print!("{}", report.to_text(false));
+    Ok(exit_code(report.verdict))
 }
 
 fn power_off() -> anyhow::Result<()> {

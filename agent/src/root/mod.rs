@@ -26,7 +26,7 @@ use nix::dir::Dir;
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, readlinkat};
 use nix::sys::stat::{FileStat, SFlag, fstat};
-use nix::sys::statvfs::fstatvfs;
+use nix::sys::statvfs::{FsFlags, fstatvfs};
 use rustix::fs::{IFlags, ioctl_getflags};
 use xattr::FileExt as _;
 
@@ -48,7 +48,7 @@ const MAX_ENTRIES: usize = 100_000;
 /// How many siblings of a new file are asked for their label.
 const MAX_SIBLINGS: usize = 500;
 /// The attribute that holds a SELinux label.
-const LABEL: &str = "security.selinux";
+pub const LABEL: &str = "security.selinux";
 
 /// What a directory entry is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -379,6 +379,22 @@ impl GuestRoot {
                 .blocks_available()
                 .saturating_mul(space.fragment_size()),
         ))
+    }
+
+    /// Whether there is a directory, and its file system lets programs run.
+    ///
+    /// # Errors
+    ///
+    /// The guest could not be read.
+    pub fn runs_programs(&self, dir: &GuestPath) -> Result<bool, Error> {
+        let dir = self.resolve(dir)?;
+        let fd = match self.open_at(&dir, OFlag::O_RDONLY | OFlag::O_DIRECTORY) {
+            Ok(fd) => fd,
+            Err(Errno::ENOENT | Errno::ENOTDIR) => return Ok(false),
+            Err(errno) => return Err(Error::io("opening", &dir)(errno.into())),
+        };
+        let volume = fstatvfs(&fd).map_err(|errno| Error::io("examining", &dir)(errno.into()))?;
+        Ok(!volume.flags().contains(FsFlags::ST_NOEXEC))
     }
 
     fn stat(&self, path: &GuestPath) -> Result<Option<FileStat>, Error> {
