@@ -325,13 +325,13 @@ fn is_between(
     states: [&BTreeMap<PathBuf, Object>; 2],
     context: &str,
 ) {
-    let content =
+    let told =
         |object: Option<&Object>| object.map(|object| (object.format, object.content.clone()));
     let paths = found.keys().chain(states[0].keys()).chain(states[1].keys());
     for path in paths.filter(|path| !path.ends_with(".byoi-new")) {
-        let now = content(found.get(path));
+        let now = told(found.get(path));
         assert!(
-            states.iter().any(|state| content(state.get(path)) == now),
+            states.iter().any(|state| told(state.get(path)) == now),
             "{context}: {} is {now:?}",
             path.display()
         );

@@ -92,13 +92,13 @@ impl Destination {
     /// It could not be written; then there is no such file.
     pub fn write(
         &self,
-        fill: impl FnOnce(&mut dyn Write) -> Result<(), Error>,
+        content: impl FnOnce(&mut dyn Write) -> Result<(), Error>,
     ) -> Result<(), Error> {
         match self {
             Self::Stdout => {
                 let failed = Error::io("writing the bundle to", "standard output");
                 let mut stdout = BufWriter::new(io::stdout().lock());
-                fill(&mut stdout)?;
+                content(&mut stdout)?;
                 let synced = stdout.flush().and_then(|()| {
                     // A pipe cannot be synchronised; whoever reads it has to.
                     match nix::unistd::fsync(io::stdout().as_fd()) {
@@ -120,7 +120,7 @@ impl Destination {
                     .mode(0o600)
                     .open(&temporary)
                     .map_err(failed("creating"))?;
-                let written = fill_file(file, fill, path).and_then(|()| {
+                let written = fill_file(file, content, path).and_then(|()| {
                     fs::rename(&temporary, path)
                         .and_then(|()| File::open(parent(path))?.sync_all())
                         .map_err(failed("writing"))
@@ -137,11 +137,11 @@ impl Destination {
 
 fn fill_file(
     file: File,
-    fill: impl FnOnce(&mut dyn Write) -> Result<(), Error>,
+    content: impl FnOnce(&mut dyn Write) -> Result<(), Error>,
     path: &Path,
 ) -> Result<(), Error> {
     let mut file = BufWriter::new(file);
-    fill(&mut file)?;
+    content(&mut file)?;
     failpoint::reach("bundle")
         .and_then(|()| file.into_inner().map_err(io::IntoInnerError::into_error))
         .and_then(|file| file.sync_all())

@@ -44,9 +44,12 @@ impl Machine {
     ///
     /// It could not be read.
     pub fn look(root: &GuestRoot, host: &GuestRoot, live: bool) -> Result<Self, Error> {
-        let dmi = |name: &str| match live {
-            true => line(root, &GuestPath::from(DMI).join(name)),
-            false => Ok(None),
+        let dmi = |name: &str| {
+            if live {
+                line(root, &GuestPath::from(DMI).join(name))
+            } else {
+                Ok(None)
+            }
         };
         Ok(Self {
             dmi_uuid: dmi("product_uuid")?.map(|uuid| uuid.to_lowercase()),

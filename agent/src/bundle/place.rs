@@ -268,7 +268,7 @@ mod tests {
         for (dir, expected) in [
             ("/root", Some("the disk that has /,")),
             ("/home/opc", Some("the disk that has /,")),
-            ("/boot", Some("the disk that has /boot,")),
+            ("/boot", Some("the disk that has /,")),
             ("/mnt/overlay", Some("the disk that has /,")),
             ("/run/user/0", Some("in memory")),
             ("/mnt/iscsi", Some("an iSCSI volume")),

@@ -21,5 +21,5 @@ const FILES: [&str; 6] = [
 pub(super) fn is_remade(path: &GuestPath) -> bool {
     let is = |known: &&str| *path == GuestPath::from(*known);
     let is_in = |dir: &&str| path.is_below(&GuestPath::from(*dir));
-    FILES.iter().any(|file| is(&file)) || DIRECTORIES.iter().any(|dir| is_in(&dir))
+    FILES.iter().any(is) || DIRECTORIES.iter().any(is_in)
 }

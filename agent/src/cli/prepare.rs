@@ -20,6 +20,10 @@ use crate::shutdown;
 
 /// The arguments of `prepare`.
 #[derive(Debug, clap::Args)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a switch of the command line"
+)]
 pub(super) struct Args {
     #[command(flatten)]
     target: Target,
