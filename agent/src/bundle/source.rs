@@ -30,18 +30,14 @@ impl Source {
     pub fn open(path: &Path) -> Result<Self, Error> {
         if path == Path::new("-") {
             let name = "standard input".to_owned();
-            return Self::keep(&mut io::stdin().lock())
-                .map_err(Error::io("reading the bundle from", &name))
-                .map(|file| Self { file, name });
+            return Self::keep(&mut io::stdin().lock(), name);
         }
         let name = path.display().to_string();
         let file = File::open(path).map_err(Error::io("opening", &name))?;
         if file.metadata().is_ok_and(|metadata| metadata.is_file()) {
             return Ok(Self { file, name });
         }
-        Self::keep(&mut &file)
-            .map_err(Error::io("reading", &name))
-            .map(|file| Self { file, name })
+        Self::keep(&mut &file, name)
     }
 
     /// The bundle from its start.
@@ -55,9 +51,11 @@ impl Source {
         Ok(BufReader::new(file))
     }
 
-    fn keep(source: &mut dyn Read) -> io::Result<File> {
-        let mut file = tempfile::tempfile_in(SPOOL).or_else(|_| tempfile::tempfile())?;
-        io::copy(source, &mut file)?;
-        Ok(file)
+    fn keep(source: &mut dyn Read, name: String) -> Result<Self, Error> {
+        let mut file = tempfile::tempfile_in(SPOOL)
+            .or_else(|_| tempfile::tempfile())
+            .map_err(Error::io("making a temporary file in", SPOOL))?;
+        io::copy(source, &mut file).map_err(Error::io("reading the bundle from", &name))?;
+        Ok(Self { file, name })
     }
 }
