@@ -69,3 +69,20 @@ pub(super) fn text(program: &GuestPath) -> String {
         STOPPED_AFTER.join(" "),
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_unit_runs_the_program_when_it_stops_only() {
+        let text = text(&"/run/byoi/byoi-agent".into());
+        assert!(text.contains("\nExecStart=/bin/true\n"), "{text}");
+        assert!(text.contains("\nExecStop=/run/byoi/byoi-agent at-shutdown\n"));
+        assert!(text.contains("\nConflicts=shutdown.target\n"));
+        // Whoever unmounts a file system by hand does not stop the unit with it.
+        assert!(!text.contains("Requires"));
+        let both = |name: &&str| STOPPED_AFTER.contains(name);
+        assert_eq!(STOPPED_BEFORE.iter().find(|name| both(name)), None);
+    }
+}
