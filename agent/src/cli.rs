@@ -1,5 +1,8 @@
 //! The command line of `byoi-agent`.
 
+mod prepare;
+mod restore;
+
 use std::io::{self, BufRead, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -14,7 +17,7 @@ use crate::error::Error;
 use crate::guest::GuestCommand;
 use crate::report::{Report, Stage, Verdict};
 use crate::report_file::{self, is_same_file};
-use crate::root::{GuestRoot, GuestRootMut};
+use crate::root::GuestRoot;
 use crate::rules::{self, KnownDisk};
 use crate::run;
 use crate::selection::Selection;
@@ -45,16 +48,12 @@ enum Command {
     /// Say what is wrong with the guest; change nothing
     Check(Target),
     /// Put right what is wrong, then check again
-    Prepare {
-        #[command(flatten)]
-        target: Target,
-        /// Show every change as a diff and write nothing
-        #[arg(long)]
-        dry_run: bool,
-        /// Do not ask before changing the running system
-        #[arg(long)]
-        yes: bool,
-    },
+    Prepare(prepare::Args),
+    /// Undo a prepare with the bundle that it wrote
+    Restore(restore::Args),
+    /// What the unit of prepare --at-shutdown runs
+    #[command(hide = true)]
+    AtShutdown,
     /// List the rules: id, severity, what, why, link
     Rules {
         /// How to print the list
@@ -145,13 +144,26 @@ impl OutputArgs {
     ///
     /// One of the two could not be written.
     pub fn print(&self, report: &impl serde::Serialize, text: &str) -> anyhow::Result<()> {
+        self.print_to(&mut io::stdout().lock(), report, text)
+    }
+
+    /// As [`OutputArgs::print`], to another stream than standard output.
+    ///
+    /// # Errors
+    ///
+    /// One of the two could not be written.
+    pub fn print_to(
+        &self,
+        stream: &mut dyn Write,
+        report: &impl serde::Serialize,
+        text: &str,
+    ) -> anyhow::Result<()> {
         let json = serde_json::to_string_pretty(report).context("encoding the report")?;
-        let mut stdout = io::stdout().lock();
         match self.format {
-            Format::Text => write!(stdout, "{text}"),
-            Format::Json => writeln!(stdout, "{json}"),
+            Format::Text => write!(stream, "{text}"),
+            Format::Json => writeln!(stream, "{json}"),
         }
-        .and_then(|()| stdout.flush())
+        .and_then(|()| stream.flush())
         .context("printing the report")?;
         if let Some(path) = &self.report {
             report_file::write(path, &(json + "\n"))
@@ -169,55 +181,45 @@ impl Cli {
     /// It could not be done.
     pub fn run(self) -> anyhow::Result<ExitCode> {
         match self.command {
-            Command::Check(target) => {
-                let root = GuestRoot::open(&target.root)?;
-                target.judge(false, |rules, selection| {
-                    run::check(&root, rules, selection)
-                })
-            }
-            Command::Prepare {
-                target,
-                dry_run,
-                yes,
-            } => {
-                if !dry_run && !yes && target.root == Path::new("/") {
-                    confirm()?;
-                }
-                let root = GuestRootMut::open(&target.root)?;
-                let shell = Shell {
-                    live: target.root == Path::new("/"),
-                };
-                target.judge(dry_run, |rules, selection| {
-                    run::prepare(&root, rules, selection, &shell, dry_run)
-                })
-            }
+            Command::Check(target) => target.check(),
+            Command::Prepare(args) => args.run(),
+            Command::Restore(args) => args.run(),
+            Command::AtShutdown => prepare::at_shutdown(),
             Command::Rules { format } => print_rules(format),
         }
     }
 }
 
 impl Target {
-    fn judge(
-        self,
-        diffs: bool,
-        work: impl FnOnce(&[Box<dyn rules::Rule>], &Selection) -> Result<run::Outcome, Error>,
-    ) -> anyhow::Result<ExitCode> {
+    fn check(self) -> anyhow::Result<ExitCode> {
         let started = Instant::now();
-        let outcome = work(
-            &rules::catalogue(KnownDisk {
-                is_running: self.root == Path::new("/"),
-                ..KnownDisk::default()
-            }),
-            &self.rules.into(),
-        )?;
-        let stages = vec![Stage {
-            name: "guest",
-            seconds: started.elapsed().as_secs_f64(),
-        }];
-        let report = Report::of_root(&self.root, outcome, stages);
-        self.output.print(&report, &report.to_text(diffs))?;
+        let root = GuestRoot::open(&self.root)?;
+        let rules = self.catalogue();
+        let outcome = run::check(&root, &rules, &self.rules.into())?;
+        let report = Report::of_root(&self.root, outcome, stages(started));
+        self.output.print(&report, &report.to_text(false))?;
         Ok(exit_code(report.verdict))
     }
+
+    /// The rules for this guest.
+    fn catalogue(&self) -> Vec<Box<dyn rules::Rule>> {
+        rules::catalogue(KnownDisk {
+            is_running: self.is_live(),
+            ..KnownDisk::default()
+        })
+    }
+
+    /// Whether the guest is the running system.
+    fn is_live(&self) -> bool {
+        is_same_file(&self.root, Path::new("/"))
+    }
+}
+
+fn stages(started: Instant) -> Vec<Stage> {
+    vec![Stage {
+        name: "guest",
+        seconds: started.elapsed().as_secs_f64(),
+    }]
 }
 
 /// The exit code of a verdict, or of work that ended in none.
@@ -230,10 +232,12 @@ pub fn exit_code(verdict: Option<Verdict>) -> ExitCode {
 
 /// The exit code of a failure, which is also told on standard error.
 pub fn failure(program: &str, error: &anyhow::Error) -> ExitCode {
-    eprintln!("{program}: {}", printable(&format!("{error:#}")));
+    let text = format!("{error:#}");
+    let lines: Vec<_> = text.lines().map(printable).collect();
+    eprintln!("{program}: {}", lines.join("\n"));
     let usage = matches!(
         error.downcast_ref::<Error>(),
-        Some(Error::UnknownRule { .. })
+        Some(Error::UnknownRule { .. } | Error::NotLive { .. })
     );
     ExitCode::from(if usage { exit::USAGE } else { exit::FAILED })
 }

@@ -2,9 +2,11 @@
 
 use std::io;
 
+use crate::bundle::BundleError;
 use crate::cmd::CmdError;
 use crate::interrupt::Interrupted;
 use crate::live::LiveError;
+use crate::shutdown::ShutdownError;
 
 /// A failure of ours, never of the guest.
 #[derive(Debug, thiserror::Error)]
@@ -59,6 +61,14 @@ pub enum Error {
         /// What was asked for.
         id: String,
     },
+    /// Something was asked for that only the running system can do.
+    #[error("{option} is for the running system, and the guest is {root}")]
+    NotLive {
+        /// The option.
+        option: &'static str,
+        /// The guest root.
+        root: String,
+    },
     /// A program of the guest would have to run, and the guest is not the running system.
     #[error(
         "`{command}` belongs to the guest and is run on the running system or by byoi-builder only"
@@ -79,6 +89,12 @@ pub enum Error {
         /// What is worse.
         reason: String,
     },
+    /// A bundle could not be made or used.
+    #[error(transparent)]
+    Bundle(BundleError),
+    /// The machine cannot be prepared as it stops.
+    #[error(transparent)]
+    Shutdown(ShutdownError),
     /// An external program failed.
     #[error(transparent)]
     Command(CmdError),

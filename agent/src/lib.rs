@@ -8,6 +8,7 @@
 
 pub mod access;
 pub mod apply;
+pub mod bundle;
 pub mod cli;
 pub mod cmd;
 pub mod error;
@@ -30,6 +31,7 @@ pub mod root;
 pub mod rules;
 pub mod run;
 pub mod selection;
+pub mod shutdown;
 pub mod stacks;
 #[cfg(test)]
 mod testing;

@@ -25,6 +25,12 @@ pub struct Tool {
     pub version: &'static str,
 }
 
+/// This program.
+const AGENT: Tool = Tool {
+    name: "byoi-agent",
+    version: env!("CARGO_PKG_VERSION"),
+};
+
 /// What was judged.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(untagged)]
@@ -117,10 +123,7 @@ impl Report {
     pub fn of_root(root: &Path, outcome: Outcome, stages: Vec<Stage>) -> Self {
         Self {
             schema: SCHEMA,
-            tool: Tool {
-                name: "byoi-agent",
-                version: env!("CARGO_PKG_VERSION"),
-            },
+            tool: AGENT,
             subject: Subject::Root {
                 root: root.display().to_string(),
             },
@@ -128,6 +131,22 @@ impl Report {
             verdict: Some(Verdict::of(&outcome.findings)),
             findings: outcome.findings,
             changes: outcome.changes,
+            stages,
+        }
+    }
+
+    /// The report of what was put back in a guest root. It judges nothing.
+    pub fn of_restore(root: &Path, changes: Vec<Change>, stages: Vec<Stage>) -> Self {
+        Self {
+            schema: SCHEMA,
+            tool: AGENT,
+            subject: Subject::Root {
+                root: root.display().to_string(),
+            },
+            guest: None,
+            verdict: None,
+            findings: Vec::new(),
+            changes,
             stages,
         }
     }

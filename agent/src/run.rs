@@ -41,7 +41,76 @@ pub fn check(
     })
 }
 
-/// Finds, plans, and applies unless `dry_run`, then judges again what is there.
+/// What a run will do, while nothing has been done.
+#[expect(missing_debug_implementations, reason = "a rule is code")]
+pub struct Planned<'a> {
+    facts: Facts,
+    selected: Vec<Selected<'a>>,
+    findings: Vec<Finding>,
+    plan: Plan,
+}
+
+/// Finds and plans, changing nothing.
+///
+/// # Errors
+///
+/// As [`check`].
+pub fn plan<'a>(
+    root: &GuestRoot,
+    rules: &'a [Box<dyn Rule>],
+    selection: &Selection,
+    shell: &dyn GuestShell,
+) -> Result<Planned<'a>, Error> {
+    let facts = Facts::gather(root)?;
+    let selected = selection.of(rules)?;
+    let mut guest = Guest::new(root, &facts).with_programs(shell.is_available());
+    let findings = findings(&selected, &guest)?;
+    for selected in selected.iter().filter(|selected| !selected.skipped) {
+        selected.rule.fix(&mut guest)?;
+    }
+    let plan = Plan::from_drafts(&guest)?;
+    Ok(Planned {
+        facts,
+        selected,
+        findings,
+        plan,
+    })
+}
+
+impl Planned<'_> {
+    /// What will be done.
+    pub fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    /// Does it, then judges again what is there.
+    ///
+    /// # Errors
+    ///
+    /// Something stands in the way of detaching a volume, and then nothing is changed; or the guest
+    /// could not be read or written.
+    pub fn apply(self, root: &GuestRootMut, shell: &dyn GuestShell) -> Result<Outcome, Error> {
+        self.plan.unobstructed()?;
+        apply(&self.plan, root, shell)?;
+        let after = findings(&self.selected, &Guest::new(root.reader(), &self.facts))?;
+        Ok(Outcome {
+            findings: settle(self.findings, after),
+            facts: self.facts,
+            changes: self.plan.changes(),
+        })
+    }
+
+    /// What was found, and what would be done.
+    pub fn into_outcome(self) -> Outcome {
+        Outcome {
+            findings: self.findings,
+            facts: self.facts,
+            changes: self.plan.changes(),
+        }
+    }
+}
+
+/// Finds, plans and applies, then judges again what is there.
 ///
 /// # Errors
 ///
@@ -51,29 +120,8 @@ pub fn prepare(
     rules: &[Box<dyn Rule>],
     selection: &Selection,
     shell: &dyn GuestShell,
-    dry_run: bool,
 ) -> Result<Outcome, Error> {
-    let facts = Facts::gather(root.reader())?;
-    let selected = selection.of(rules)?;
-    let mut guest = Guest::new(root.reader(), &facts).with_programs(shell.is_available());
-    let before = findings(&selected, &guest)?;
-    for selected in selected.iter().filter(|selected| !selected.skipped) {
-        selected.rule.fix(&mut guest)?;
-    }
-    let plan = Plan::from_drafts(&guest)?;
-    let findings = if dry_run {
-        before
-    } else {
-        plan.unobstructed()?;
-        apply(&plan, root, shell)?;
-        let after = findings(&selected, &Guest::new(root.reader(), &facts))?;
-        settle(before, after)
-    };
-    Ok(Outcome {
-        findings,
-        facts,
-        changes: plan.changes(),
-    })
+    plan(root.reader(), rules, selection, shell)?.apply(root, shell)
 }
 
 /// Runs every selected rule; a rule that is skipped still says what it sees.

@@ -1,10 +1,12 @@
 //! Which rules of the catalogue a run uses.
 
+use serde::{Deserialize, Serialize};
+
 use crate::error::Error;
 use crate::rules::{CLEAN, Rule};
 
 /// `--only`, `--skip` and `--clean`, as given.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Selection {
     /// Use these rules alone. Where this is empty, use all of them, but those of the area `clean`
     /// on request only.

@@ -38,7 +38,7 @@ pub fn prepare(
     let shell = shell(guest, workdir);
     let mut rules = rules(guest, layout)?;
     rules.extend(access);
-    run::prepare(&root, &rules, selection, &shell, false)
+    run::prepare(&root, &rules, selection, &shell)
 }
 
 /// Judges the guest by the same rules and changes nothing.

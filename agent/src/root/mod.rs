@@ -3,9 +3,14 @@
 //! A guest image is hostile: its links point anywhere, its files may be devices. Every access
 //! starts at a held directory descriptor and goes through `openat2(2)` with `RESOLVE_IN_ROOT` and
 //! `RESOLVE_NO_MAGICLINKS`, so an absolute link or a chain of `..` ends inside the guest root.
-//! [`GuestRoot`] reads; [`GuestRootMut`] writes, and only `apply` holds one.
+//! A kernel before 5.6 has no `openat2`: there the running system's own `/` is opened plainly, for
+//! nothing lies outside of it, and any other root is refused.
+//! [`GuestRoot`] reads; [`GuestRootMut`] writes, and only `apply` and `restore` hold one.
 
+mod attributes;
+mod confinement;
 mod path;
+mod put;
 mod swap;
 mod write;
 
@@ -19,14 +24,17 @@ use std::path::{Component, Path, PathBuf};
 
 use nix::dir::Dir;
 use nix::errno::Errno;
-use nix::fcntl::{OFlag, OpenHow, ResolveFlag, openat2, readlinkat};
-use nix::sys::stat::{FileStat, Mode, SFlag, fstat};
-use nix::sys::statvfs::fstatvfs;
+use nix::fcntl::{OFlag, readlinkat};
+use nix::sys::stat::{FileStat, SFlag, fstat};
+use nix::sys::statvfs::{FsFlags, fstatvfs};
 use rustix::fs::{IFlags, ioctl_getflags};
 use xattr::FileExt as _;
 
+use confinement::Confinement;
+
+pub use attributes::{Attributes, Timestamp};
 pub use path::GuestPath;
-pub use swap::COPY;
+pub use swap::{COPY, INCOMPLETE};
 pub use write::GuestRootMut;
 
 use crate::error::Error;
@@ -40,7 +48,7 @@ const MAX_ENTRIES: usize = 100_000;
 /// How many siblings of a new file are asked for their label.
 const MAX_SIBLINGS: usize = 500;
 /// The attribute that holds a SELinux label.
-const LABEL: &str = "security.selinux";
+pub const LABEL: &str = "security.selinux";
 
 /// What a directory entry is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -71,6 +79,7 @@ impl FileKind {
 pub struct GuestRoot {
     dir: OwnedFd,
     path: PathBuf,
+    confinement: Confinement,
 }
 
 impl GuestRoot {
@@ -78,21 +87,24 @@ impl GuestRoot {
     ///
     /// # Errors
     ///
-    /// It is not a directory that can be opened, or the kernel has no `openat2`.
+    /// It is not a directory that can be opened, or the kernel has no `openat2` and it is another
+    /// root than the running system's.
     #[expect(clippy::disallowed_methods, reason = "the root itself is a host path")]
     pub fn open(path: &Path) -> Result<Self, Error> {
         let dir = std::fs::File::open(path).map_err(Error::io("opening", &path.display()))?;
+        let confinement = Confinement::of(dir.as_fd(), path)?;
+        Self::open_confined(dir, path, confinement)
+    }
+
+    fn open_confined(dir: File, path: &Path, confinement: Confinement) -> Result<Self, Error> {
         let root = Self {
             dir: dir.into(),
             path: path.to_owned(),
+            confinement,
         };
-        match root.open_at(&GuestPath::new("/"), OFlag::O_PATH | OFlag::O_DIRECTORY) {
-            Ok(_) => Ok(root),
-            Err(Errno::ENOSYS) => Err(Error::NoOpenat2 {
-                root: path.display().to_string(),
-            }),
-            Err(errno) => Err(Error::io("opening", &path.display())(errno.into())),
-        }
+        root.open_at(&GuestPath::new("/"), OFlag::O_PATH | OFlag::O_DIRECTORY)
+            .map_err(|errno| Error::io("opening", &path.display())(errno.into()))?;
+        Ok(root)
     }
 
     /// The host path that it was opened by.
@@ -153,9 +165,8 @@ impl GuestRoot {
     /// Whether a path leads where it says, as far as it exists. Most do, and this asks the kernel
     /// once; where it cannot tell, the answer is no.
     fn is_free_of_links(&self, path: &GuestPath, last: bool) -> bool {
-        let how = how(OFlag::O_PATH | OFlag::O_NOFOLLOW, Mode::empty());
-        let how = how.resolve(RESOLVE | ResolveFlag::RESOLVE_NO_SYMLINKS);
-        match openat2(self.dir.as_fd(), path.relative(), how) {
+        let (dir, path) = (self.dir.as_fd(), path.relative());
+        match self.confinement.open_without_links(dir, path) {
             Ok(fd) => {
                 !last || fstat(&fd).is_ok_and(|stat| FileKind::of(&stat) != FileKind::Symlink)
             }
@@ -386,6 +397,22 @@ impl GuestRoot {
         ))
     }
 
+    /// Whether there is a directory, and its file system lets programs run.
+    ///
+    /// # Errors
+    ///
+    /// The guest could not be read.
+    pub fn runs_programs(&self, dir: &GuestPath) -> Result<bool, Error> {
+        let dir = self.resolve(dir)?;
+        let fd = match self.open_at(&dir, OFlag::O_RDONLY | OFlag::O_DIRECTORY) {
+            Ok(fd) => fd,
+            Err(Errno::ENOENT | Errno::ENOTDIR) => return Ok(false),
+            Err(errno) => return Err(Error::io("opening", &dir)(errno.into())),
+        };
+        let volume = fstatvfs(&fd).map_err(|errno| Error::io("examining", &dir)(errno.into()))?;
+        Ok(!volume.flags().contains(FsFlags::ST_NOEXEC))
+    }
+
     fn stat(&self, path: &GuestPath) -> Result<Option<FileStat>, Error> {
         let fd = match self.open_at(path, OFlag::O_PATH | OFlag::O_NOFOLLOW) {
             Ok(fd) => fd,
@@ -398,26 +425,9 @@ impl GuestRoot {
     }
 
     fn open_at(&self, path: &GuestPath, flags: OFlag) -> Result<OwnedFd, Errno> {
-        self.open_how(path, flags, Mode::empty())
+        self.confinement
+            .open(self.dir.as_fd(), path.relative(), flags)
     }
-
-    fn open_how(&self, path: &GuestPath, flags: OFlag, mode: Mode) -> Result<OwnedFd, Errno> {
-        loop {
-            match openat2(self.dir.as_fd(), path.relative(), how(flags, mode)) {
-                // A rename somewhere on the machine raced with the walk.
-                Err(Errno::EAGAIN | Errno::EINTR) => {}
-                result => return result,
-            }
-        }
-    }
-}
-
-/// How a guest's paths are walked: never out of the root.
-const RESOLVE: ResolveFlag = ResolveFlag::RESOLVE_IN_ROOT.union(ResolveFlag::RESOLVE_NO_MAGICLINKS);
-
-fn how(flags: OFlag, mode: Mode) -> OpenHow {
-    let flags = flags | OFlag::O_CLOEXEC;
-    OpenHow::new().flags(flags).mode(mode).resolve(RESOLVE)
 }
 
 /// The components of a path, `..` among them, the last one first.

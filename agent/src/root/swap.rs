@@ -14,8 +14,8 @@ use crate::error::Error;
 
 /// What the copy of a file is called, after the file's own name.
 pub const COPY: &str = ".byoi-old";
-/// What it is called until it is complete.
-const INCOMPLETE: &str = ".byoi-copy";
+/// What the copy is called until it is complete, after the file's own name.
+pub const INCOMPLETE: &str = ".byoi-copy";
 
 /// A file as it was, which the guest may have taken the name from meanwhile.
 #[derive(Debug)]

@@ -25,13 +25,13 @@ use crate::failpoint;
 use crate::guest::Owner;
 
 /// The name of the temporary file beside the one that is replaced.
-const TEMPORARY: &str = ".byoi-new";
+pub(super) const TEMPORARY: &str = ".byoi-new";
 /// How much is overwritten at once, in bytes.
 static ZEROS: [u8; 64 << 10] = [0; 64 << 10];
 /// Attributes that the kernel keeps for itself.
-const KERNEL_ATTRIBUTES: [&str; 2] = ["security.ima", "security.evm"];
+pub(super) const KERNEL_ATTRIBUTES: [&str; 2] = ["security.ima", "security.evm"];
 
-/// A guest's file system, for writing. Only `apply` holds one.
+/// A guest's file system, for writing. Only `apply` and `restore` hold one.
 #[derive(Debug)]
 pub struct GuestRootMut {
     root: GuestRoot,
@@ -268,7 +268,7 @@ impl GuestRootMut {
 
 /// A label may be refused: by a file system that has none, or by a running SELinux whose policy
 /// does not know it. The guest then relabels itself.
-fn unless_refused(set: io::Result<()>) -> io::Result<()> {
+pub(super) fn unless_refused(set: io::Result<()>) -> io::Result<()> {
     const REFUSALS: [Errno; 3] = [Errno::EOPNOTSUPP, Errno::EINVAL, Errno::EPERM];
     match set {
         Err(error)

@@ -213,7 +213,7 @@ fn prepare(fixture: &Fixture, makes: Option<&str>) -> Result<Outcome, Error> {
         let rules: [Box<dyn Rule>; 1] = [Box::new(rule())];
         let root = GuestRootMut::open(host).unwrap();
         let tool = Tool { host, makes };
-        run::prepare(&root, &rules, &Selection::default(), &tool, false)
+        run::prepare(&root, &rules, &Selection::default(), &tool)
     })
 }
 

@@ -1,0 +1,162 @@
+//! `byoi-agent prepare`.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Instant;
+
+use anyhow::Context;
+
+use super::{Shell, Target, confirm, exit, exit_code, stages};
+use crate::bundle::{self, Destination, Machine, Manifest};
+use crate::cmd::Cmd;
+use crate::error::Error;
+use crate::report::{Report, Verdict};
+use crate::root::{GuestRoot, GuestRootMut};
+use crate::run;
+use crate::selection::Selection;
+use crate::shutdown;
+
+/// The arguments of `prepare`.
+#[derive(Debug, clap::Args)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a switch of the command line"
+)]
+pub(super) struct Args {
+    #[command(flatten)]
+    target: Target,
+    /// Show every change as a diff and write nothing
+    #[arg(long)]
+    dry_run: bool,
+    /// Do not ask before changing the running system
+    #[arg(long)]
+    yes: bool,
+    /// Write what undoes this to a new file, or to standard output (-)
+    ///
+    /// It is written before anything is changed. FILE must not be inside the guest, nor on the
+    /// disk that is captured. With `-` the report goes to standard error.
+    #[arg(long, value_name = "FILE", conflicts_with = "dry_run")]
+    bundle: Option<PathBuf>,
+    /// Power the machine off afterwards, unless blockers remain
+    #[arg(long, conflicts_with = "dry_run")]
+    poweroff: bool,
+    /// Prepare once, as the machine stops the next time
+    ///
+    /// The network and iSCSI have stopped then. The bundle is written now. Needs systemd; nothing
+    /// of it is on disk.
+    #[arg(long, conflicts_with = "dry_run")]
+    at_shutdown: bool,
+}
+
+impl Args {
+    pub(super) fn run(self) -> anyhow::Result<ExitCode> {
+        let live = self.target.is_live();
+        for (asked, option) in [
+            (self.poweroff, "--poweroff"),
+            (self.at_shutdown, "--at-shutdown"),
+        ] {
+            if asked && !live {
+                return Err(self.not_live(option).into());
+            }
+        }
+        let host = GuestRoot::open(Path::new("/"))?;
+        let destination = self.bundle.as_deref().map(Destination::from);
+        if let Some(destination) = &destination {
+            destination.check(&self.target.root, &host, live)?;
+        }
+        if live && !self.dry_run && !self.yes {
+            confirm()?;
+        }
+        let started = Instant::now();
+        let root = GuestRootMut::open(&self.target.root)?;
+        let shell = Shell { live };
+        let rules = self.target.catalogue();
+        let selection: Selection = self.target.rules.into();
+        let planned = run::plan(root.reader(), &rules, &selection, &shell)?;
+        let manifest = if destination.is_some() || self.at_shutdown {
+            let machine = Machine::look(root.reader(), &host, live)?;
+            // What detaches a volume at the stop is the stop itself.
+            if !self.at_shutdown {
+                planned.plan().unobstructed()?;
+            }
+            Some(Manifest::of(root.reader(), machine, planned.plan())?)
+        } else {
+            None
+        };
+        if let (Some(destination), Some(manifest)) = (&destination, &manifest) {
+            keep(manifest, root.reader(), destination)?;
+        }
+        let outcome = if self.dry_run {
+            planned.into_outcome()
+        } else if let Some(manifest) = manifest.filter(|_| self.at_shutdown) {
+            shutdown::arm(&root, selection, manifest)?;
+            eprintln!(
+                "byoi-agent: this machine is prepared as it stops the next time; remove {} to call \
+                 that off",
+                shutdown::ORDER
+            );
+            planned.into_outcome()
+        } else {
+            planned.apply(&root, &shell)?
+        };
+        let report = Report::of_root(&self.target.root, outcome, stages(started));
+        let text = report.to_text(self.dry_run);
+        let output = self.target.output;
+        match destination {
+            Some(Destination::Stdout) => output.print_to(&mut io::stderr(), &report, &text)?,
+            _ => output.print(&report, &text)?,
+        }
+        if self.at_shutdown {
+            // What is open will be put right at the stop.
+            if self.poweroff {
+                power_off()?;
+            }
+            return Ok(ExitCode::from(exit::READY));
+        }
+        if self.poweroff && report.verdict == Some(Verdict::Ready) {
+            power_off()?;
+        }
+        Ok(exit_code(report.verdict))
+    }
+
+    fn not_live(&self, option: &'static str) -> Error {
+        Error::NotLive {
+            option,
+            root: self.target.root.display().to_string(),
+        }
+    }
+}
+
+/// Writes a bundle of everything that a plan touches.
+fn keep(manifest: &Manifest, root: &GuestRoot, destination: &Destination) -> Result<(), Error> {
+    if manifest.paths.is_empty() {
+        eprintln!(
+            "byoi-agent: nothing is to be changed, so this bundle undoes nothing; keep that of the \
+             run that changed this guest"
+        );
+    }
+    destination.write(|out| bundle::write(manifest, root, out))
+}
+
+/// What the unit that `--at-shutdown` arms runs.
+pub(super) fn at_shutdown() -> anyhow::Result<ExitCode> {
+    let path = Path::new("/");
+    let started = Instant::now();
+    let root = GuestRootMut::open(path)?;
+    let Some(outcome) = shutdown::stop(&root, &Shell { live: true })? else {
+        eprintln!("byoi-agent: nothing was ordered for this stop");
+        return Ok(ExitCode::from(exit::READY));
+    };
+    let report = Report::of_root(path, outcome, stages(started));
+    print!("{}", report.to_text(false));
+    Ok(exit_code(report.verdict))
+}
+
+fn power_off() -> anyhow::Result<()> {
+    // Every init has it; systemd's asks the manager and returns.
+    Cmd::new("poweroff")
+        .run()
+        .map(drop)
+        .context("powering off; everything else is done")
+}
