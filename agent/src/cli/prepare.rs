@@ -11,6 +11,7 @@ use super::{Shell, Target, confirm, exit, exit_code, stages};
 use crate::bundle::{self, Destination, Machine, Manifest};
 use crate::cmd::Cmd;
 use crate::error::Error;
+use crate::plan::{Action, Change};
 use crate::report::{Report, Verdict};
 use crate::root::{GuestRoot, GuestRootMut};
 use crate::run;
@@ -98,7 +99,14 @@ impl Args {
             );
             planned.into_outcome()
         } else {
-            planned.apply(&root, &shell)?
+            let outcome = planned.apply(&root, &shell)?;
+            if live && outcome.changes.iter().any(is_host_key) {
+                eprintln!(
+                    "byoi-agent: the SSH host keys are gone until the next boot makes new ones: keep \
+                     this session open, or reach the machine by its console until then"
+                );
+            }
+            outcome
         };
         let report = Report::of_root(&self.target.root, outcome, stages(started));
         let text = report.to_text(self.dry_run);
@@ -151,6 +159,11 @@ pub(super) fn at_shutdown() -> anyhow::Result<ExitCode> {
     let report = Report::of_root(path, outcome, stages(started));
     print!("{}", report.to_text(false));
     Ok(exit_code(report.verdict))
+}
+
+/// Whether a change removes a host key, without which sshd takes no connection.
+fn is_host_key(change: &Change) -> bool {
+    change.action == Action::Remove && change.path.starts_with("/etc/ssh/ssh_host_")
 }
 
 fn power_off() -> anyhow::Result<()> {
