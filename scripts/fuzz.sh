@@ -13,13 +13,13 @@ seconds=${1:-600}
 shift || true
 targets=("$@")
 if ((${#targets[@]} == 0)); then
-    targets=(disk volume_group image initramfs loader_config guest_config guest)
+    targets=(disk repair volume_group image initramfs loader_config guest_config guest)
 fi
 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 corpus=fuzz/corpus
-mkdir -p "$corpus"/{disk,volume_group,image,initramfs,loader_config,guest_config,guest}
+mkdir -p "$corpus"/{disk,repair,volume_group,image,initramfs,loader_config,guest_config,guest}
 
 # A disk of 96 KiB with this table of partitions, and this at sector 40, where the first one is.
 seed_disk() {
@@ -43,17 +43,21 @@ head -c 512 /dev/zero > "$work/efi"
 printf 'MZ' | dd of="$work/efi" conv=notrunc status=none
 printf '\200' | dd of="$work/efi" bs=1 seek=60 conv=notrunc status=none
 printf 'PE\0\0\144\206' | dd of="$work/efi" bs=1 seek=128 conv=notrunc status=none
+printf '\013\002' | dd of="$work/efi" bs=1 seek=152 conv=notrunc status=none
+printf '\012' | dd of="$work/efi" bs=1 seek=220 conv=notrunc status=none
 mmd -i "$work/esp" ::EFI ::EFI/BOOT ::EFI/debian
-mcopy -i "$work/esp" "$work/efi" ::EFI/BOOT/BOOTX64.EFI
 mcopy -i "$work/esp" "$work/efi" ::EFI/debian/shimx64.efi
+cp "$work/esp" "$work/vendor"
+mcopy -i "$work/esp" "$work/efi" ::EFI/BOOT/BOOTX64.EFI
 
 dos=$'label: dos\nstart=40,size=100,type=83,bootable\nstart=140,type=5\nstart=144,size=8\nstart=154,size=8'
 gpt=$'label: gpt\nfirst-lba: 34\nstart=40,size=100,type=U\nstart=140,size=10,type=21686148-6449-6E6F-744E-656564454649'
-for content in ext4 xfs swap esp; do
+for content in ext4 xfs swap esp vendor; do
     seed_disk "dos-$content" "$work/$content" "$dos"
     seed_disk "gpt-$content" "$work/$content" "$gpt"
 done
-seed_disk dos-efi "$work/esp" "${dos/type=83/type=ef}"
+seed_disk dos-efi "$work/vendor" "${dos/type=83/type=ef}"
+cp "$corpus"/disk/{dos,gpt}-* "$corpus/repair"
 cp "$work/esp" "$corpus/disk/esp"
 
 # GRUB 2 before the first partition, where it fits.
