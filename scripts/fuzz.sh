@@ -163,7 +163,12 @@ for root in vm-fixtures/roots/*/before; do
     # A path and a content, each ended by a NUL.
     (cd "$root" && find . -type f -size -16k -exec sh -c \
         'for file; do printf "%s\\0" "${file#./}"; cat "$file"; printf "\\0"; done' sh {} +) \
-        > "$corpus/guest/$(basename "$(dirname "$root")")"
+        > "$work/files"
+    # There are fewer than 40 rules.
+    for rule in {0..39}; do
+        printf '%b' "\\x$(printf %02x "$rule")" | cat - "$work/files" \
+            > "$corpus/guest/$(basename "$(dirname "$root")")-$rule"
+    done
 done
 
 # No sanitizer: the code is safe Rust, and checks for overflow are on by themselves.
