@@ -32,7 +32,8 @@ const LONG_NAME: u8 = 0x0f;
 /// The short name of a directory in itself.
 const DOT: &[u8] = b".          ";
 
-/// Copies the vendor's loader to where new machines look, where none is there.
+/// Copies the vendor's loader to where new machines look, where none is there. A partition that goes
+/// on behind the end of the disk stays as it is: to write there would make the disk longer.
 ///
 /// # Errors
 ///
@@ -49,7 +50,11 @@ pub fn copy_loader(disk: &File, layout: &Layout) -> Result<Option<Change>, Repai
     else {
         return Ok(None);
     };
-    let Some(partition) = layout.partition(esp.partition) else {
+    let whole = ByteRange::new(0, layout.disk_size);
+    let partition = layout
+        .partition(esp.partition)
+        .filter(|partition| whole.is_some_and(|disk| disk.contains(partition.range)));
+    let Some(partition) = partition else {
         return Ok(None);
     };
     let mut window = Window::new(disk, partition.range);
@@ -298,6 +303,20 @@ mod tests {
             assert!(copy_loader(&open(&image), &layout).unwrap().is_none());
             assert!(std::fs::read(image.path()).unwrap() == before);
         }
+    }
+
+    #[test]
+    fn a_disk_that_is_cut_off_gets_no_longer() {
+        let loader = efi::tests::pe(0x8664, 0x20b, 10);
+        let Some((image, _)) = disk(&[("EFI/debian/shimx64.efi", &loader)]) else {
+            return;
+        };
+        image.as_file().set_len(20 * MIB).unwrap();
+        let layout = Layout::read(&mut open(&image)).unwrap();
+        assert!(layout.partition(1).unwrap().is_efi_system());
+        let before = std::fs::read(image.path()).unwrap();
+        assert!(copy_loader(&open(&image), &layout).unwrap().is_none());
+        assert!(std::fs::read(image.path()).unwrap() == before);
     }
 
     #[test]

@@ -196,6 +196,7 @@ fn choose(layout: &Layout) -> Result<(Vec<Partition>, Vec<u32>), RepairError> {
             )));
         }
         if range.is_empty()
+            || range.start() < SECTOR_SIZE
             || range.end() > layout.disk_size
             || kept[..index]
                 .iter()

@@ -154,6 +154,22 @@ fn what_does_not_fit_into_a_dos_table_is_refused() {
 }
 
 #[test]
+fn a_partition_over_the_table_itself_is_refused() {
+    let disk = Disk::new(64 * MIB, "label: gpt\nsize=1M,type=L\n");
+    let mut layout = disk.layout();
+    layout.partitions[0].range = ByteRange::new(0, MIB).unwrap();
+    let before = fs::read(&disk.path).unwrap();
+    let error = table::convert(&disk.file(), &layout)
+        .unwrap_err()
+        .to_string();
+    assert!(
+        error.contains("partition 1 is not where a partition can be"),
+        "{error}"
+    );
+    assert!(fs::read(&disk.path).unwrap() == before);
+}
+
+#[test]
 fn an_efi_system_partition_goes_where_it_is_one_too_many() {
     let script = format!(
         "label: gpt\nsize=1M,type=U\n{}",
