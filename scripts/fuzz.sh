@@ -13,13 +13,13 @@ seconds=${1:-600}
 shift || true
 targets=("$@")
 if ((${#targets[@]} == 0)); then
-    targets=(disk repair volume_group image initramfs loader_config guest_config guest)
+    targets=(disk repair volume_group image initramfs loader_config guest_config guest deflate)
 fi
 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 corpus=fuzz/corpus
-mkdir -p "$corpus"/{disk,repair,volume_group,image,initramfs,loader_config,guest_config,guest}
+mkdir -p "$corpus"/{disk,repair,volume_group,image,initramfs,loader_config,guest_config,guest,deflate}
 
 # A disk of 96 KiB with this table of partitions, and this at sector 40, where the first one is.
 seed_disk() {
@@ -75,6 +75,9 @@ if [[ -d $grub ]]; then
     printf '%b' "\\x02\\0\\0\\0\\0\\0\\0\\0\\x$(printf %x $((sectors % 256)))\\0\\x20\\x08" |
         dd of="$core" bs=1 seek=$((512 + 500)) conv=notrunc status=none
 fi
+
+head -c 64K README.md > "$corpus/deflate/text"
+head -c 64K /bin/sh > "$corpus/deflate/program"
 
 cat > "$corpus/volume_group/seed" << 'EOF'
 vg {
