@@ -504,14 +504,16 @@ fn everything(guest: &Guest) {
     let before = guest.state();
     let left = guest.sh("cp -a /etc /root/etc
          exec 3>&1 >/root/log 2>&1
-         byoi-agent prepare --yes || test $? = 1
+         { byoi-agent prepare --yes --bundle - || test $? = 1; } | cat >/root/bundle
          iscsiadm -m session >&3
          grep -rl -e 127.0.0.1,3260 -e Quartz-Lantern /etc/iscsi >&3 || true
          grep /srv /etc/fstab >&3 || true
          byoi-agent prepare --yes --format json | grep '\"changes\"' >&3
-         cp -a /root/etc/. /etc");
+         byoi-agent restore --yes --bundle - </root/bundle
+         diff -r --no-dereference /root/etc /etc >&3");
     let (session, rest) = left.split_once('\n').unwrap();
     assert!(session.contains(BOOT_VOLUME), "{left}");
     assert_eq!(rest.trim(), "\"changes\": [],", "{left}");
-    guest.comes_back(&before);
+    assert_eq!(guest.state(), before);
+    assert_eq!(guest.sh("ls /run/byoi"), "");
 }
