@@ -19,6 +19,8 @@ packages=(
     syslinux-common grub-legacy bzip2 lz4
     # guests: made by mmdebstrap, made bootable by GRUB, booted by QEMU
     mmdebstrap grub-pc-bin grub-common qemu-system-x86 qemu-utils ovmf openssh-client
+    # a network with a storage server beside a guest; a kernel of old
+    iproute2 strace
     # readers of network configurations
     netplan.io
     # scripts, the schema of the report

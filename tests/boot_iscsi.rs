@@ -5,21 +5,13 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
-use std::fs::{self, File};
-use std::io::Write;
-use std::net::TcpListener;
-use std::path::Path;
-use std::process::{Child, Command, Stdio};
-use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use byoi_tests::{Said, program, run, stack_disk, text};
+use byoi_tests::guest::Guest;
+use byoi_tests::network::Network;
+use byoi_tests::{Said, stack_disk};
 use tempfile::TempDir;
 
-/// How long the guest may take to answer, without KVM and on a machine that does other work too.
-const PATIENCE: Duration = Duration::from_secs(1200);
-/// How many lines of the console a failure shows.
-const LAST: usize = 30;
 /// What the agent detaches with.
 const PREPARE: &str = "byoi-agent prepare --yes --only iscsi/session";
 /// The session that is never touched.
@@ -33,87 +25,16 @@ swapon --noheadings --raw --show=SIZE,PRIO
 cat /srv/data/part/file /srv/bound/file /srv/archive/file
 ";
 
-/// The guest, running.
-struct Guest {
-    qemu: Child,
-    port: u16,
-    dir: TempDir,
+/// What a scenario does with the guest.
+trait Scenario {
+    fn state(&self) -> String;
+    fn is_refused(&self, reason: &str);
+    fn detaches(&self);
+    fn is_detached(&self, said: &Said);
+    fn comes_back(&self, before: &str);
 }
 
-impl Guest {
-    fn boot() -> Self {
-        let dir = TempDir::with_prefix("byoi-iscsi-").unwrap();
-        let disk = stack_disk("bookworm", "iscsi", dir.path());
-        let key = dir.path().join("key");
-        let _ = run(
-            "ssh-keygen",
-            &["-q", "-t", "ed25519", "-N", "", "-f", text(&key)],
-        )
-        .expect(0);
-        let _ = run(
-            "unshare",
-            &[
-                "--mount",
-                "sh",
-                "-euc",
-                "mkdir \"$1/mnt\" && mount -o loop,offset=1048576 \"$1/disk.raw\" \"$1/mnt\" && \
-                 mkdir -p -m 0700 \"$1/mnt/root/.ssh\" && \
-                 install -m 0600 \"$1/key.pub\" \"$1/mnt/root/.ssh/authorized_keys\" && \
-                 install \"$2\" \"$3\" \"$1/mnt/usr/local/sbin\" && umount \"$1/mnt\"",
-                "sh",
-                text(dir.path()),
-                text(&program("byoi-agent")),
-                text(&program("byoi-reattach")),
-            ],
-        )
-        .expect(0);
-        let port = TcpListener::bind("127.0.0.1:0")
-            .and_then(|listener| listener.local_addr())
-            .unwrap()
-            .port();
-        let guest = Self {
-            qemu: qemu(&disk, port, &dir.path().join("console.log")),
-            port,
-            dir,
-        };
-        let started = Instant::now();
-        while guest.ssh("true").code != 0 {
-            assert!(started.elapsed() < PATIENCE, "{}", guest.console());
-            thread::sleep(Duration::from_secs(3));
-        }
-        guest
-    }
-
-    fn console(&self) -> String {
-        fs::read_to_string(self.dir.path().join("console.log")).unwrap_or_default()
-    }
-
-    /// Runs a script in the guest.
-    fn ssh(&self, script: &str) -> Said {
-        let mut ssh = Command::new("ssh")
-            .args(["-q", "-i", text(&self.dir.path().join("key"))])
-            .args(["-p", &self.port.to_string()])
-            .args(["-o", "StrictHostKeyChecking=no"])
-            .args(["-o", "UserKnownHostsFile=/dev/null"])
-            .args(["-o", "ConnectTimeout=30", "root@127.0.0.1", "bash"])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        // A guest that does not answer yet takes no script.
-        let mut stdin = ssh.stdin.take().unwrap();
-        stdin.write_all(script.as_bytes()).ok();
-        drop(stdin);
-        ssh.wait_with_output().unwrap().into()
-    }
-
-    /// Runs a script that has to succeed, and gives what it says.
-    fn sh(&self, script: &str) -> String {
-        let said = self.ssh(&format!("set -euo pipefail\n{script}"));
-        said.expect(0).stdout
-    }
-
+impl Scenario for Guest<'_> {
     fn state(&self) -> String {
         self.sh(STATE)
     }
@@ -154,47 +75,13 @@ impl Guest {
     }
 }
 
-impl Drop for Guest {
-    fn drop(&mut self) {
-        self.qemu.kill().ok();
-        self.qemu.wait().ok();
-        if thread::panicking() {
-            let console = self.console();
-            let lines: Vec<&str> = console.lines().collect();
-            let last = &lines[lines.len().saturating_sub(LAST)..];
-            eprintln!("console:\n{}", last.join("\n"));
-        }
-    }
-}
-
-fn qemu(disk: &Path, port: u16, console: &Path) -> Child {
-    let log = File::create(console).unwrap();
-    Command::new("qemu-system-x86_64")
-        .args(["-machine", "q35,accel=tcg", "-m", "1024", "-smp", "2"])
-        .args(["-display", "none", "-serial", "stdio"])
-        .args([
-            "-device",
-            "virtio-scsi-pci",
-            "-device",
-            "scsi-hd,drive=disk",
-        ])
-        .arg("-drive")
-        .arg(format!("file={},format=raw,if=none,id=disk", text(disk)))
-        .arg("-netdev")
-        .arg(format!("user,id=net,hostfwd=tcp:127.0.0.1:{port}-:22"))
-        .args(["-device", "virtio-net-pci,netdev=net"])
-        .args(["-device", "virtio-rng-pci"])
-        .stdin(Stdio::null())
-        .stderr(log.try_clone().unwrap())
-        .stdout(log)
-        .spawn()
-        .unwrap()
-}
-
 #[test]
 #[ignore = "a boot: scripts/test.sh --matrix"]
 fn boot_volumes_over_iscsi_come_off_and_back() {
-    let guest = Guest::boot();
+    let dir = TempDir::with_prefix("byoi-iscsi-").unwrap();
+    let disk = stack_disk("bookworm", "iscsi", dir.path());
+    let network = Network::OURS;
+    let guest = Guest::boot(&disk, &network);
     let scenarios: [(&str, fn(&Guest)); 14] = [
         ("without the programs", without_the_programs),
         ("check", check),

@@ -1,6 +1,8 @@
 //! What the end-to-end tests share: the programs, the fixture disk, and the search for leftovers.
 
 pub mod disk;
+pub mod guest;
+pub mod network;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::env;
