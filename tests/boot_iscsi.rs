@@ -153,6 +153,7 @@ fn check(guest: &Guest) {
 }
 
 fn off_and_back(guest: &Guest) {
+    guest.sh("mount -o remount,bind,ro,nosuid /srv/bound");
     let before = guest.state();
     let planned = guest.ssh("byoi-agent prepare --dry-run --only iscsi/session --format json");
     assert_eq!(guest.state(), before, "a dry run changed something");
@@ -162,6 +163,7 @@ fn off_and_back(guest: &Guest) {
     let again = guest.ssh(&format!("{PREPARE} --format json")).expect(0);
     assert_eq!(again.json()["changes"].as_array().unwrap().len(), 0);
     guest.comes_back(&before);
+    guest.sh("mount -o remount,bind,rw,suid /srv/bound");
 }
 
 fn busy(guest: &Guest) {

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::block::Kind;
 use super::busy::{self, Watched};
 use super::kernel::Kernel;
+use super::namespace::Namespace;
 use super::survey::Survey;
 use super::{swap, tool};
 use crate::error::Error;
@@ -23,6 +24,7 @@ pub fn find(kernel: Kernel<'_>, survey: &Survey) -> Result<Vec<String>, Error> {
     }
     silent_targets(survey, &mut obstacles);
     covered(survey, &stack, &mut obstacles);
+    layers(survey, &stack, &mut obstacles);
     for (name, device) in &survey.devices.0 {
         if let Kind::Loop { file } = &device.kind
             && survey.is_file_on(file, &stack)
@@ -69,18 +71,50 @@ fn covered(survey: &Survey, stack: &[String], obstacles: &mut Vec<String>) {
             if is_ours(mount.id) {
                 continue;
             }
-            let where_to = match &namespace.process {
-                Some(process) => format!(" where {process} lives"),
-                None => String::new(),
-            };
-            let line = format!(
-                "{} ({}) is mounted on {}: unmount it{where_to}",
-                mount.target, mount.fs_type, below.target
+            add(
+                obstacles,
+                format!(
+                    "{} ({}) is mounted on {}: unmount it{}",
+                    mount.target,
+                    mount.fs_type,
+                    below.target,
+                    place_of(namespace)
+                ),
             );
-            if !obstacles.contains(&line) {
-                obstacles.push(line);
+        }
+    }
+}
+
+/// An overlay that takes a layer from ours. It keeps the file system in use, and no mount busy.
+fn layers(survey: &Survey, stack: &[String], obstacles: &mut Vec<String>) {
+    for namespace in &survey.namespaces {
+        for mount in &namespace.mounts {
+            if let Some(layer) = mount.layers().find(|dir| survey.is_file_on(dir, stack)) {
+                add(
+                    obstacles,
+                    format!(
+                        "{} ({}) has a layer at {layer}: unmount it{}",
+                        mount.target,
+                        mount.fs_type,
+                        place_of(namespace)
+                    ),
+                );
             }
         }
+    }
+}
+
+/// Where a mount has to be unmounted, in words that end a sentence.
+fn place_of(namespace: &Namespace) -> String {
+    match &namespace.process {
+        Some(process) => format!(" where {process} lives"),
+        None => String::new(),
+    }
+}
+
+fn add(obstacles: &mut Vec<String>, line: String) {
+    if !obstacles.contains(&line) {
+        obstacles.push(line);
     }
 }
 

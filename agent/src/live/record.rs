@@ -134,7 +134,7 @@ pub struct SwapRecord {
 pub struct MountRecord {
     /// What is mounted.
     pub source: Source,
-    /// Which directory of the file system; `/` unless it is a bind mount.
+    /// Which directory of the file system: `/` unless it is a bind mount or a subvolume.
     pub root: String,
     /// Where.
     pub target: String,
@@ -142,8 +142,20 @@ pub struct MountRecord {
     pub fs_type: String,
     /// All options.
     pub options: String,
+    /// Those of this mount alone, which set a bind mount apart.
+    #[serde(default)]
+    pub own_options: String,
     /// The unit that mounts it on access, where there is one.
     pub automount: Option<String>,
+}
+
+impl MountRecord {
+    /// Whether it is all that its device and options name, and not a directory of that.
+    pub fn is_whole(&self) -> bool {
+        let mut options = self.options.split(',');
+        let subvolume = options.find_map(|option| option.strip_prefix("subvol="));
+        self.root == "/" || Some(self.root.as_str()) == subvolume
+    }
 }
 
 /// A mount in another mount namespace.
@@ -247,6 +259,7 @@ mod tests {
             target: target.into(),
             fs_type: "ext4".into(),
             options: "rw".into(),
+            own_options: "rw".into(),
             automount: None,
         };
         let first = Record {

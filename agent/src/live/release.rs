@@ -122,7 +122,6 @@ impl Draft<'_> {
     }
 
     fn mount(&self, mount: &Mount, automount: Option<String>) -> MountRecord {
-        let is_subvolume = mount.fs_type == "btrfs";
         MountRecord {
             source: match self.survey.device_of(mount) {
                 Some(device) => self.source(device),
@@ -130,14 +129,11 @@ impl Draft<'_> {
                     path: mount.source.clone(),
                 },
             },
-            root: if is_subvolume {
-                "/".to_owned()
-            } else {
-                mount.root.clone()
-            },
+            root: mount.root.clone(),
             target: mount.target.clone(),
             fs_type: mount.fs_type.clone(),
             options: mount.all_options(),
+            own_options: mount.options.clone(),
             automount,
         }
     }

@@ -17,6 +17,14 @@ const GROUPS: [&str; 2] = [
     "/sys/fs/cgroup/systemd/system.slice",
 ];
 
+/// Where systemd keeps the units of the running system.
+const SYSTEMD: &str = "/run/systemd/system";
+
+/// Whether systemd runs the machine (sd_booted(3)).
+pub fn has_systemd(kernel: Kernel<'_>) -> bool {
+    kernel.has(&SYSTEMD.into())
+}
+
 /// Those that run.
 pub fn attaching(kernel: Kernel<'_>) -> Vec<String> {
     ATTACHING

@@ -236,6 +236,12 @@ fn what_stands_in_the_way_is_named() {
             "/srv/data/run (tmpfs) is mounted on /srv/data: unmount it",
         ),
         (
+            storage().mount(
+                "231 1 0:51 / /run/merged rw - overlay overlay rw,lowerdir=/usr:/srv/data/lower",
+            ),
+            "/run/merged (overlay) has a layer at /srv/data/lower: unmount it",
+        ),
+        (
             storage()
                 .device("loop0", "7:0", &[])
                 .file("/sys/block/loop0/loop/backing_file", "/srv/data/disk.img\n"),

@@ -2,6 +2,15 @@
 
 use super::fstab::decode;
 
+/// The options of an overlay that name directories (the kernel's `overlayfs.rst`).
+const LAYERS: [&str; 5] = [
+    "lowerdir=",
+    "lowerdir+=",
+    "datadir+=",
+    "upperdir=",
+    "workdir=",
+];
+
 /// A mount.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mount {
@@ -68,6 +77,16 @@ impl Mount {
         other.shared.is_some() && [self.shared, self.master].contains(&other.shared)
     }
 
+    /// The directories that an overlay is made of, as whoever mounted it named them.
+    pub fn layers(&self) -> impl Iterator<Item = &str> {
+        let options = self.super_options.split(',');
+        options
+            .filter(|_| self.fs_type == "overlay")
+            .filter_map(|option| LAYERS.iter().find_map(|name| option.strip_prefix(name)))
+            .flat_map(|dirs| dirs.split(':'))
+            .filter(|dir| !dir.is_empty())
+    }
+
     /// The options to mount it with again: those of the file system too, unless this mount has
     /// changed them, and none that only the running kernel can set.
     pub fn all_options(&self) -> String {
@@ -83,6 +102,14 @@ impl Mount {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_overlay_has_layers() {
+        let text = "9 1 0:50 / /merged rw - overlay overlay rw,lowerdir=/a:/b::/c,upperdir=/u,workdir=/w\n";
+        let found = mounts(text);
+        let layers: Vec<&str> = found[0].layers().collect();
+        assert_eq!(layers, ["/a", "/b", "/c", "/u", "/w"]);
+    }
 
     #[test]
     fn mounts_are_read() {

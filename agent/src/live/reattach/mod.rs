@@ -4,25 +4,28 @@
 //! finds the CHAP secrets there. What is attached already is left as it is, so that this can be
 //! repeated; what fails does not keep the rest away.
 
+mod device;
+mod mount;
+
 use std::error::Error as _;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::block::{Devices, Kind};
+use super::block::Devices;
 use super::error::LiveError;
 use super::kernel::Kernel;
-use super::namespace::mounts;
-use super::record::{GroupRecord, MountRecord, Record, SessionRecord, Source, SwapRecord};
+use super::record::{GroupRecord, Record, SessionRecord, Source, SwapRecord};
+use super::services::has_systemd;
 use super::session::sessions;
 use super::swap;
 use super::tool::{iscsiadm, tool};
 use crate::cmd::CmdError;
 use crate::error::Error;
 use crate::interrupt;
-use crate::parse::mountinfo::Mount;
-use crate::root::{GuestPath, GuestRoot, GuestRootMut};
+use crate::root::GuestRootMut;
+use device::find;
 
-/// How long a device may take to appear after the login.
+/// How long devices may take to appear after the last login.
 const SETTLE: Duration = Duration::from_secs(30);
 /// How often it is looked for.
 const POLL: Duration = Duration::from_millis(200);
@@ -30,6 +33,8 @@ const POLL: Duration = Duration::from_millis(200);
 const SESSION_EXISTS: [i32; 1] = [15];
 /// The interface that a session goes through unless told otherwise.
 const DEFAULT_INTERFACE: &str = "default";
+/// systemctl's word for a unit that there is not (systemctl(1)).
+const NO_UNIT: [i32; 1] = [5];
 
 /// Attaches what was detached, and forgets the record when all of it is attached.
 ///
@@ -42,6 +47,7 @@ pub fn reattach(record: &Record, root: &GuestRootMut) -> Result<(), Error> {
     }
     let mut attempt = Attempt {
         kernel: Kernel(root.reader()),
+        until: Instant::now(),
         failures: Vec::new(),
     };
     attempt.all(record)?;
@@ -54,18 +60,35 @@ pub fn reattach(record: &Record, root: &GuestRootMut) -> Result<(), Error> {
 
 struct Attempt<'a> {
     kernel: Kernel<'a>,
+    /// Until when devices are waited for.
+    until: Instant,
     failures: Vec<String>,
 }
 
 impl Attempt<'_> {
     fn all(&mut self, record: &Record) -> Result<(), Error> {
-        // Units are made from fstab, which has its entries again.
-        if record.mounts.iter().any(|mount| mount.automount.is_some()) {
+        let has_systemd = has_systemd(self.kernel);
+        // Units are made from fstab, which has its entries again: they tell what goes before the
+        // network does when the machine stops.
+        if has_systemd && !(record.mounts.is_empty() && record.swaps.is_empty()) {
             self.command(tool("systemctl").arg("daemon-reload").run());
         }
+        let mut away = Vec::new();
         for session in &record.sessions {
-            self.log_in(session)?;
+            if !self.is_logged_in(session)? {
+                away.push(session);
+            }
         }
+        // The daemon keeps the initiator's name that it found when it started, which a prepared
+        // system made anew. Sessions outlive it.
+        if has_systemd && !away.is_empty() {
+            let restart = tool("systemctl").args(["try-restart", "iscsid.service"]);
+            self.command(restart.success_codes(&NO_UNIT).run());
+        }
+        for session in away {
+            self.log_in(session);
+        }
+        self.until = Instant::now() + SETTLE;
         for map in &record.maps {
             self.map(map)?;
         }
@@ -81,7 +104,7 @@ impl Attempt<'_> {
             let source = Source::Mapped {
                 name: mapping.clone(),
             };
-            if find(self.kernel, &source)?.is_none() {
+            if self.device(&source)?.is_none() {
                 self.failures.push(format!(
                     "/dev/mapper/{mapping} is not open: open it as you did before, for example \
                      with cryptsetup open"
@@ -109,23 +132,27 @@ impl Attempt<'_> {
         }
     }
 
-    fn log_in(&mut self, session: &SessionRecord) -> Result<(), Error> {
-        let there = sessions(self.kernel)?.iter().any(|other| {
+    fn is_logged_in(&self, session: &SessionRecord) -> Result<bool, Error> {
+        Ok(sessions(self.kernel)?.iter().any(|other| {
             other.target == session.target
                 && other.portal == session.portal
                 && other.interface == session.interface
-        });
-        if there {
-            return Ok(());
-        }
+        }))
+    }
+
+    fn log_in(&mut self, session: &SessionRecord) {
         let portal = session.portal.to_string();
         let node = ["-m", "node", "-T", &session.target, "-p", &portal];
-        let has_record = session
-            .records
-            .iter()
-            .any(|record| self.kernel.has(&record.as_str().into()));
-        if !has_record {
+        let has_record = |record: &String| self.kernel.has(&record.as_str().into());
+        if session.records.is_empty() {
             self.command(iscsiadm(&[&node[..], &["-o", "new"]].concat(), &[]));
+        } else if !session.records.iter().any(has_record) {
+            self.failures.push(format!(
+                "{} at {portal} has no node record: it is in the bundle of an earlier prepare, \
+                 restore that as well",
+                session.target
+            ));
+            return;
         }
         let through = ["-I", &session.interface];
         let through = if session.interface == DEFAULT_INTERFACE || session.interface.is_empty() {
@@ -135,7 +162,6 @@ impl Attempt<'_> {
         };
         let login = [&node[..], through, &["--login"]].concat();
         self.command(iscsiadm(&login, &SESSION_EXISTS));
-        Ok(())
     }
 
     /// Waits for the map that the daemon makes; without a daemon, has it made.
@@ -145,6 +171,7 @@ impl Attempt<'_> {
         };
         if self.device(&source)?.is_none() {
             self.command(tool("multipath").run());
+            self.until = Instant::now() + SETTLE;
         }
         Ok(())
     }
@@ -159,10 +186,9 @@ impl Attempt<'_> {
                 .args(volumes.map(|volume| format!("{}/{volume}", group.name)))
         };
         // The disks may not be there yet.
-        let until = Instant::now() + SETTLE;
         loop {
             match ran.run() {
-                Err(CmdError::Failed { .. }) if Instant::now() < until => thread::sleep(POLL),
+                Err(CmdError::Failed { .. }) if Instant::now() < self.until => thread::sleep(POLL),
                 ran => return self.command(ran),
             }
         }
@@ -187,39 +213,6 @@ impl Attempt<'_> {
         Ok(())
     }
 
-    fn mount(&mut self, mount: &MountRecord) -> Result<(), Error> {
-        if let Some(unit) = &mount.automount {
-            self.command(tool("systemctl").args(["start", unit]).run());
-            return Ok(());
-        }
-        let Some(path) = self.awaited(&mount.source)? else {
-            return Ok(());
-        };
-        let there = of_device(self.kernel, &path)?;
-        let is_there = |mounts: &[Mount]| mounts.iter().any(|own| own.target == mount.target);
-        if is_there(&there) {
-            return Ok(());
-        }
-        let ran = if mount.root == "/" {
-            let what = ["-t", &mount.fs_type, "-o", &mount.options, &path];
-            tool("mount").args(what).arg(&mount.target).run()
-        } else if let Some(whole) = there.iter().find(|own| own.root == "/") {
-            let from = format!("{}{}", whole.target.trim_end_matches('/'), mount.root);
-            tool("mount").args(["--bind", &from, &mount.target]).run()
-        } else {
-            self.failures.push(format!(
-                "{} is the directory {} of {path}, which is mounted nowhere: mount that, then bind it",
-                mount.target, mount.root
-            ));
-            return Ok(());
-        };
-        // A unit of the guest may have been faster.
-        if ran.is_err() && !is_there(&of_device(self.kernel, &path)?) {
-            self.command(ran);
-        }
-        Ok(())
-    }
-
     /// The path of a device, once it is there; a device that does not come is a failure.
     fn awaited(&mut self, source: &Source) -> Result<Option<String>, Error> {
         let found = self.device(source)?;
@@ -233,14 +226,12 @@ impl Attempt<'_> {
 
     /// The path of a device, waited for; `None` where it does not come.
     fn device(&self, source: &Source) -> Result<Option<String>, Error> {
-        let until = Instant::now() + SETTLE;
         loop {
             interrupt::check().map_err(Error::Interrupted)?;
             if let Some(path) = find(self.kernel, source)? {
                 return Ok(Some(path));
             }
-            // Without a failure so far, something is under way that brings it.
-            if Instant::now() > until || !self.failures.is_empty() {
+            if Instant::now() > self.until {
                 return Ok(None);
             }
             thread::sleep(POLL);
@@ -255,58 +246,4 @@ fn is_swap(kernel: Kernel<'_>, path: &str) -> Result<bool, Error> {
     Ok(swap::swaps(kernel)?.iter().any(|swap| {
         swap.path == path || (device.is_some() && devices.by_path(&swap.path) == device)
     }))
-}
-
-/// Our own mounts of a device.
-fn of_device(kernel: Kernel<'_>, path: &str) -> Result<Vec<Mount>, Error> {
-    let devices = Devices::read(kernel)?;
-    let device = devices.by_path(path);
-    let mut own = mounts(kernel, None)?;
-    own.retain(|mount| {
-        let found = devices
-            .by_number(&mount.device)
-            .or_else(|| devices.by_path(&mount.source));
-        mount.source == path || (device.is_some() && found == device)
-    });
-    Ok(own)
-}
-
-/// The path of a device now.
-fn find(kernel: Kernel<'_>, source: &Source) -> Result<Option<String>, Error> {
-    let path = match source {
-        Source::Path { path } => Some(path.clone()),
-        Source::Mapped { name } => Devices::read(kernel)?
-            .0
-            .values()
-            .any(|device| device.mapped_name() == Some(name))
-            .then(|| format!("/dev/mapper/{name}")),
-        Source::Lun {
-            target,
-            portal,
-            lun,
-            partition,
-        } => sessions(kernel)?
-            .iter()
-            .filter(|session| session.target == *target && session.portal == *portal)
-            .flat_map(|session| &session.luns)
-            .find(|found| found.number == *lun)
-            .and_then(|found| part_of(kernel, &found.disk, *partition)),
-    };
-    Ok(path.filter(|path| exists(kernel.0, path)))
-}
-
-fn part_of(kernel: Kernel<'_>, disk: &str, partition: Option<u32>) -> Option<String> {
-    let Some(number) = partition else {
-        return Some(format!("/dev/{disk}"));
-    };
-    let devices = Devices::read(kernel).ok()?;
-    let found = devices.0.iter().find(|(_, device)| {
-        device.disk.as_deref() == Some(disk) && device.kind == Kind::Partition(number)
-    });
-    found.map(|(name, _)| format!("/dev/{name}"))
-}
-
-fn exists(root: &GuestRoot, path: &str) -> bool {
-    let path = GuestPath::from(path);
-    Kernel(root).has(&path)
 }
