@@ -17,9 +17,8 @@
 
 use std::io::{self, Read, Seek};
 
-use super::{BootCode, ContentKind, HeaderState, Layout, PartitionTable, Slot, gpt};
+use super::{BootCode, Content, ContentKind, HeaderState, Layout, PartitionTable, Slot, gpt};
 use crate::bytes::{Window, be32, sector};
-use crate::layout::Content;
 use crate::units::{ByteRange, Lba, SECTOR_SIZE};
 
 /// What stays at either end of the disk, in bytes.
@@ -127,9 +126,11 @@ mod tests {
     use std::path::Path;
 
     use byoi_agent::cmd::Cmd;
+    use proptest::{collection, prelude::*};
     use tempfile::NamedTempFile;
 
     use super::*;
+    use crate::bytes::FirstBytes;
 
     const MIB: u64 = 1024 * 1024;
     /// The gaps of the tables below: where they begin and end, in MiB.
@@ -230,5 +231,31 @@ mod tests {
         let bare = NamedTempFile::new().unwrap();
         bare.as_file().set_len(64 * MIB).unwrap();
         assert_eq!(gaps(&bare), []);
+    }
+
+    proptest! {
+        /// Whatever a table says: no byte of a partition, nor of the ends of the disk, is in a gap.
+        #[test]
+        fn gaps_are_nobodys(
+            entries in collection::vec((0_u32..70, 0_u32..70, 0_u8..0x90), 1..=4),
+            disk_size in 0..70 * MIB,
+        ) {
+            let file = tempfile::tempfile().unwrap();
+            file.set_len(disk_size).unwrap();
+            for (entry, (start, len, kind)) in (0_u64..).zip(&entries) {
+                // In units of a MiB.
+                let place = [(start * 2048).to_le_bytes(), (len * 2048).to_le_bytes()].concat();
+                file.write_all_at(&[*kind], 446 + 16 * entry + 4).unwrap();
+                file.write_all_at(&place, 446 + 16 * entry + 8).unwrap();
+            }
+            file.write_all_at(&[0x55, 0xaa], 510).unwrap();
+            let layout = Layout::of_file(&file, disk_size).unwrap();
+            let mut end = EDGE;
+            for gap in layout.gaps(&mut FirstBytes::of(&file, disk_size)).unwrap() {
+                prop_assert!(end <= gap.start() && gap.end() + EDGE <= disk_size);
+                prop_assert!(!layout.partitions.iter().any(|one| one.range.overlaps(gap)));
+                end = gap.end();
+            }
+        }
     }
 }
