@@ -253,6 +253,7 @@ fn privileged_swap_files_are_emptied_and_stay_in_one_piece() {
     for (mkfs, kind, size) in [
         ("mkfs.ext4 -q -b 4096", "ext4", 64 * MIB),
         ("mkfs.xfs -q -f", "xfs", 310 * MIB),
+        ("mkfs.btrfs -q", "btrfs", 128 * MIB),
     ] {
         let script = format!("label: dos\\nsize={}M\\n", size / MIB - 8);
         let fixture = Fixture::new(size, &script);
@@ -265,12 +266,10 @@ fn privileged_swap_files_are_emptied_and_stay_in_one_piece() {
                 ),
             );
             // Half of it is preallocated and was never used.
+            let script = "touch \"$1\"; chattr -f +C \"$1\"; \
+                          fallocate -l 16M \"$1\" && mkswap -q -L file \"$1\"";
             Cmd::new("sh")
-                .args([
-                    "-c",
-                    "fallocate -l 16M \"$1\"; mkswap -q -L file \"$1\"",
-                    "sh",
-                ])
+                .args(["-c", script, "sh"])
                 .arg(root.join("home/swap"))
                 .run()
                 .unwrap();
