@@ -1,79 +1,80 @@
 #!/usr/bin/env bash
-# Measures `byoi-agent check` on a real guest: time, memory, system calls, child
-# processes; beside virt-sysprep on the same disk where that is installed, as
-# ratios. Needs root for the mount.
+# Measures `byoi-builder` beside what others use: `convert` beside qemu-img and
+# virt-sparsify, `build` beside virt-sysprep and virt-sparsify where they are
+# installed (package guestfs-tools). Prints tables for README.md. Needs root, for
+# loop devices and mounts, and some room in $TMPDIR: eight times MIB.
 #
-#     scripts/bench.sh [DISK.raw]
+#     scripts/bench.sh [MIB [ROUNDS]]
+#     scripts/bench.sh --agent [DISK.raw]    byoi-agent beside virt-sysprep instead
 #
-# DISK.raw has its root file system at 1 MiB; the default is the lived-in Debian
-# of vm-fixtures.
+# MIB (default 2048) is the size of the files on a disk of 10 GiB: of /usr, of an
+# archive and of a database. A quarter as much was deleted from it. The guest is
+# the lived-in Debian of vm-fixtures. BYOI_BUILDER is the program, where it is not
+# to be built. The default takes less than half an hour on two cores.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+[[ ${1:-} != --agent ]] || exec scripts/bench-agent.sh "${@:2}"
 PATH=$PATH:${CARGO_HOME:-$HOME/.cargo}/bin
 
-disk=${1:-target/vm-fixtures/test-bookworm.raw}
-[[ $# -gt 0 || -e $disk ]] || vm-fixtures/debian/build.sh bookworm "$disk"
-cargo build --release --workspace --quiet
-agent=$PWD/target/x86_64-unknown-linux-gnu/release/byoi-agent
+mib=${1:-2048}
+rounds=${2:-5}
+guest=target/vm-fixtures/test-bookworm.raw
+[[ -e $guest ]] || vm-fixtures/debian/build.sh bookworm "$guest" >&2
+if [[ -z ${BYOI_BUILDER:-} ]]; then
+    cargo build --release --package byoi-builder --quiet
+    BYOI_BUILDER=$PWD/target/x86_64-unknown-linux-gnu/release/byoi-builder
+fi
 
-root=$(mktemp -d)
+work=$(mktemp -d)
 clean_up() {
-    umount "$root" 2>/dev/null || true
-    rmdir "$root"
+    umount --quiet "$work/mount" || true
+    rm -rf --one-file-system "$work"
 }
 trap clean_up EXIT
-mount -t ext4 -o "ro,noload,loop,offset=$((1024 * 1024))" "$disk" "$root"
+trap 'exit 3' INT TERM HUP
+disk=$work/disk.raw
 
-# The best of some runs: milliseconds, and the most memory that one process of it
-# had resident, in MiB. What the command says and its exit code do not matter.
-measure() { # RUNS COMMAND...
-    python3 - "$@" <<'EOF'
-import resource, subprocess, sys, time
-runs, command = int(sys.argv[1]), sys.argv[2:]
-best = None
-for _ in range(runs):
-    start = time.monotonic()
-    subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    taken = (time.monotonic() - start) * 1000
-    best = taken if best is None else min(best, taken)
-memory = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
-print(f"{best:.1f} {memory:.1f}")
-EOF
+# A selection of the files of /usr, the same each time, that are so large together.
+files_of_usr() { # MIB
+    find /usr -xdev -type f -printf '%s %p\n' | sort -k 2 | shuf --random-source=<(yes) |
+        awk -v left="$(($1 * 1048576))" '(left -= $1) > 0 { sub(/^[0-9]+ /, ""); print }'
 }
 
-# System calls and processes started.
-calls() { # COMMAND...
-    if ! command -v strace >/dev/null; then
-        echo "- -"
-        return
-    fi
-    local trace
-    trace=$(mktemp)
-    strace --follow-forks --quiet=all --output="$trace" "$@" >/dev/null 2>&1 || true
-    echo "$(wc -l <"$trace") $(grep -cE ' execve\(' "$trace" || true)"
-    rm -f "$trace"
+# Pages of a real database.
+make_database() { # FILE MIB
+    python3 - "$@" <<'END'
+import random, sqlite3, sys
+noise = random.Random(1)
+rows = int(sys.argv[2]) * 6000
+with sqlite3.connect(sys.argv[1]) as database:
+    database.execute("CREATE TABLE customer (id INTEGER PRIMARY KEY, name TEXT, token BLOB, sum REAL)")
+    database.executemany(
+        "INSERT INTO customer VALUES (?, ?, ?, ?)",
+        ((n, f"customer {n % 9973} of branch {n % 97}", noise.randbytes(96), n / 7) for n in range(rows)),
+    )
+END
 }
 
-row() { # NAME RUNS COMMAND...
-    local name=$1 runs=$2 time memory calls processes
-    shift 2
-    read -r time memory < <(measure "$runs" "$@")
-    read -r calls processes < <(calls "$@")
-    printf '%-34s %10s %10s %12s %10s\n' "$name" "$time" "$memory" "$calls" "$processes"
-    last=("$time" "$memory")
+make_disk() {
+    truncate --size 10G "$disk"
+    sfdisk --quiet --no-tell-kernel "$disk" <<<$'label: dos\nstart=1M,bootable'
+    mkfs.ext4 -q -E "offset=1048576,lazy_itable_init=0" "$disk" $(((10240 - 1) * 1024))k
+    mkdir "$work/mount"
+    mount -o loop,offset=1048576 "$disk" "$work/mount"
+    files_of_usr $((mib * 3 / 4)) >"$work/files"
+    tar --create --files-from "$work/files" 2>/dev/null | tar --extract --directory "$work/mount"
+    make_database "$work/mount/database" $((mib / 8))
+    tar --create --files-from "$work/files" 2>/dev/null | gzip --fast |
+        head --bytes "$((mib / 8))M" >"$work/mount/archive" || true
+    # Last, so that nothing takes the place of what was deleted.
+    mkdir "$work/mount/deleted"
+    files_of_usr $((mib / 4)) >"$work/files"
+    tar --create --files-from "$work/files" 2>/dev/null |
+        tar --extract --directory "$work/mount/deleted"
+    sync --file-system "$work/mount"
+    rm -r "$work/mount/deleted"
+    umount "$work/mount"
 }
 
-printf '%-34s %10s %10s %12s %10s\n' '' 'ms' 'MiB' 'system calls' 'processes'
-row 'byoi-agent check' 20 "$agent" check --root "$root"
-ours=("${last[@]}")
-mapfile -t apart < <("$agent" rules --format json |
-    grep -o '"id": "[^"]*"' | cut -d '"' -f 4 | grep -v '/initramfs-' | sed 's/^/--only=/')
-row 'the same, initramfs scan apart' 20 "$agent" check --root "$root" "${apart[@]}"
-if command -v virt-sysprep >/dev/null; then
-    row 'virt-sysprep --dry-run' 1 virt-sysprep --dry-run -a "$disk"
-    awk -v a="${ours[0]}" -v b="${last[0]}" -v m="${ours[1]}" -v n="${last[1]}" \
-        'BEGIN { printf "virt-sysprep takes %.0f times as long and %.1f times the memory\n", b / a, n / m }'
-else
-    echo 'virt-sysprep is not installed (package guestfs-tools)'
-fi
-printf 'byoi-agent is one file of %.1f MiB\n' "$(stat -c %s "$agent" | awk '{ print $1 / 1048576 }')"
+make_disk
+python3 -u scripts/bench-image.py "$BYOI_BUILDER" "$work" "$guest" "$rounds"

@@ -16,7 +16,7 @@ use serde::Serialize;
 
 use crate::boot::BootOutcome;
 use crate::bootchain::DataDisk;
-use crate::guest::{GuestError, GuestMount, MountedGuest, Trimmed};
+use crate::guest::{Emptied, GuestError, GuestMount, MountedGuest};
 use crate::layout::{Layout, findings};
 use crate::qcow2::Summary;
 
@@ -45,9 +45,9 @@ pub struct BuildReport {
     /// The volumes of other disks that the guest used: they are not part of the image.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub data_disks: Vec<DataDisk>,
-    /// How the free space of the guest's file systems was emptied.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub free_space: Vec<Trimmed>,
+    /// What of the disk was emptied.
+    #[serde(flatten)]
+    pub emptied: Emptied,
     /// The file that was made.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub output: Option<OutputReport>,
@@ -111,7 +111,7 @@ impl BuildReport {
             layout,
             mounts: Vec::new(),
             data_disks: Vec::new(),
-            free_space: Vec::new(),
+            emptied: Emptied::default(),
             output: None,
             boot_proof: None,
         }

@@ -120,6 +120,20 @@ pub enum GuestError {
         /// What the system said.
         source: io::Error,
     },
+    /// The gaps between partitions could not be found or emptied.
+    #[error("emptying the gaps between partitions")]
+    Gaps {
+        /// What the system said.
+        source: io::Error,
+    },
+    /// Swap space could not be emptied.
+    #[error("emptying {place}")]
+    Swap {
+        /// Where it is.
+        place: String,
+        /// What the system said.
+        source: io::Error,
+    },
     /// The free space could not be emptied.
     #[error("emptying the free space of {part}")]
     Trim {
@@ -160,6 +174,14 @@ impl GuestError {
             }
             _ => false,
         }
+    }
+
+    /// Whether it only means that a file system, which is not mounted, stays as it is.
+    pub(super) fn leaves_alone(&self) -> bool {
+        matches!(
+            self,
+            Self::Attach { .. } | Self::Mount { .. } | Self::NoSpace { .. }
+        )
     }
 
     /// The whole chain on one line.

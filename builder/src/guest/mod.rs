@@ -10,12 +10,14 @@
 //! the file systems.
 
 mod confined;
+mod erase;
 mod error;
 mod mounts;
 mod namespace;
 mod plan;
 mod root;
 mod subvolume;
+mod swap;
 mod trim;
 
 use std::collections::BTreeSet;
@@ -28,10 +30,12 @@ use serde::Serialize;
 
 pub use error::GuestError;
 pub use namespace::PrivateMounts;
+pub use swap::EmptiedSwap;
 pub use trim::Trimmed;
 
 use crate::disk::{Access, AttachedDisk};
 use crate::layout::{ContentKind, Layout, Part, PartId};
+use crate::units::ByteRange;
 use mounts::{MountStack, Mountable};
 use plan::Step;
 use root::Root;
@@ -48,7 +52,23 @@ pub struct MountedGuest {
     mounts: Vec<GuestMount>,
     /// The parts of the disk that are.
     mounted: BTreeSet<PartId>,
+    /// The swap files of its fstab.
+    swap_files: Vec<String>,
     access: Access,
+}
+
+/// What of the disk was emptied, so that nothing that was deleted stays in the image.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct Emptied {
+    /// How the free space of the file systems was emptied.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub free_space: Vec<Trimmed>,
+    /// The swap space.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub emptied_swap: Vec<EmptiedSwap>,
+    /// What belongs to no partition.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub emptied_gaps: Vec<ByteRange>,
 }
 
 /// One file system of the guest's own disk that its fstab names, or its root.
@@ -100,6 +120,7 @@ impl MountedGuest {
             disk,
             mounts: Vec::new(),
             mounted: BTreeSet::new(),
+            swap_files: root.swap_files().map(str::to_owned).collect(),
             access,
         };
         guest.mount_root(&root, layout)?;
@@ -198,30 +219,46 @@ impl MountedGuest {
         Ok(disk)
     }
 
-    /// Closes the guest and empties the free space of all its file systems and volume groups, so that
-    /// nothing that was deleted stays in the image.
+    /// Closes the guest and empties what nobody uses: swap space, the free space of file systems and
+    /// volume groups, and the gaps between partitions.
+    ///
+    /// File systems that the guest does not mount are treated the same; where they cannot be
+    /// mounted, they stay as they are.
     ///
     /// # Errors
     ///
     /// [`GuestError`], as [`MountedGuest::close`]; or a file system cannot be discarded or filled,
     /// the host has too little room to fill it, or a signal arrived.
-    pub fn close_trimmed(
+    pub fn close_emptied(
         self,
         layout: &Layout,
         workdir: &Path,
-    ) -> Result<(AttachedDisk, Vec<Trimmed>), GuestError> {
+    ) -> Result<(AttachedDisk, Emptied), GuestError> {
+        let mut emptied = Emptied {
+            emptied_swap: swap::empty_files(self.root(), &self.swap_files)?,
+            ..Emptied::default()
+        };
         let mounted = self.mounted.clone();
         let disk = self.close()?;
-        let mut trimmed = Vec::new();
+        // What is free or swap space to one partition may be the data of another.
+        let certain = !layout.is_contested();
         for part in layout.parts() {
-            if mounted.contains(&part.id()) {
-                trimmed.extend(trim::trim(&disk, part, workdir)?);
+            let mounted = mounted.contains(&part.id());
+            if mounted || certain {
+                match trim::trim(&disk, part, workdir) {
+                    Err(error) if !mounted && error.leaves_alone() => {}
+                    trimmed => emptied.free_space.extend(trimmed?),
+                }
+            }
+            if certain {
+                emptied.emptied_swap.extend(swap::empty_part(&disk, part)?);
             }
         }
         for group in &layout.volume_groups {
-            trim::free_extents(&disk, group)?;
+            erase::free_extents(&disk, group)?;
         }
-        Ok((disk, trimmed))
+        emptied.emptied_gaps = erase::gaps(&disk, layout)?;
+        Ok((disk, emptied))
     }
 }
 

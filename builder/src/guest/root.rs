@@ -51,6 +51,11 @@ impl Root {
         }
     }
 
+    /// The paths of its swap files.
+    pub(super) fn swap_files(&self) -> impl Iterator<Item = &str> {
+        swap_files(&self.fstab)
+    }
+
     /// The mount option that chooses its subvolume.
     pub(super) fn mount_option(&self) -> Option<String> {
         self.subvolume.as_ref().map(|name| format!("subvol={name}"))
@@ -228,19 +233,24 @@ fn examine(root: &impl AsFd, part: &PartId, subvolume: Option<String>) -> Option
     }
     let text = confined::read(root, "etc/fstab", FSTAB_LIMIT).unwrap_or_default();
     let fstab = fstab::entries(&String::from_utf8_lossy(&text));
-    let hibernated = fstab
-        .iter()
-        .filter(|entry| entry.is_swap() && entry.source.starts_with('/'))
-        .filter(|entry| !entry.source.starts_with("/dev/"))
-        .find(|entry| {
-            confined::read(root, &entry.source, byte_len(SWAP_HEAD))
-                .is_ok_and(|head| is_hibernated(&head))
+    let hibernated = swap_files(&fstab)
+        .find(|path| {
+            confined::read(root, path, byte_len(SWAP_HEAD)).is_ok_and(|head| is_hibernated(&head))
         })
-        .map(|entry| entry.source.clone());
+        .map(str::to_owned);
     Some(Root {
         part: part.clone(),
         subvolume,
         fstab,
         hibernated,
     })
+}
+
+/// The paths of the swap files that an fstab names.
+fn swap_files(fstab: &[Entry]) -> impl Iterator<Item = &str> {
+    fstab
+        .iter()
+        .filter(|entry| entry.is_swap() && entry.source.starts_with('/'))
+        .filter(|entry| !entry.source.starts_with("/dev/"))
+        .map(|entry| entry.source.as_str())
 }

@@ -11,6 +11,8 @@ use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::sys::signal::{Signal, raise};
 use tempfile::TempDir;
 
+mod emptied;
+
 use super::*;
 use crate::image::{Input, SourceImage, WorkDisk};
 use crate::layout::LogicalName;
@@ -294,9 +296,12 @@ fn privileged_xfs_and_btrfs_guests_are_mounted_and_sealed() {
     let (guest, dir, _private) = fixture.mount();
     let guest = guest.unwrap();
     assert_eq!(mounted(&guest), [("/", 1, true)]);
-    let (disk, trimmed) = guest.close_trimmed(&layout, dir.path()).unwrap();
-    assert!(trimmed[0].discarded.unwrap() > 200 * MIB, "{trimmed:?}");
-    assert!(!trimmed[0].filled);
+    let (disk, emptied) = guest.close_emptied(&layout, dir.path()).unwrap();
+    assert!(
+        emptied.free_space[0].discarded.unwrap() > 200 * MIB,
+        "{emptied:?}"
+    );
+    assert!(!emptied.free_space[0].filled);
     disk.seal(&layout).unwrap();
     assert_eq!(leftovers(dir.path()), Vec::<String>::new());
 
@@ -322,9 +327,9 @@ fn privileged_xfs_and_btrfs_guests_are_mounted_and_sealed() {
     assert_eq!(mounted(&guest), [("/", 1, true), ("/home", 1, true)]);
     let letter = guest.root().join("home/letter");
     assert_eq!(fs::read_to_string(letter).unwrap(), "dear");
-    let (disk, trimmed) = guest.close_trimmed(&layout, dir.path()).unwrap();
-    assert_eq!(trimmed.len(), 1, "{trimmed:?}");
-    assert!(trimmed[0].discarded.is_some());
+    let (disk, emptied) = guest.close_emptied(&layout, dir.path()).unwrap();
+    assert_eq!(emptied.free_space.len(), 1, "{emptied:?}");
+    assert!(emptied.free_space[0].discarded.is_some());
     disk.seal(&layout).unwrap();
     assert_eq!(leftovers(dir.path()), Vec::<String>::new());
 }
@@ -424,17 +429,17 @@ fn privileged_a_root_on_a_logical_volume_is_mounted_trimmed_and_sealed() {
     let log = guest.root().join("home/log");
     assert_eq!(fs::read_to_string(log).unwrap(), "kept");
     fs::write(guest.root().join("etc/new"), "new").unwrap();
-    let (disk, trimmed) = guest.close_trimmed(&layout, dir.path()).unwrap();
-    let volumes: Vec<_> = trimmed
+    let (disk, emptied) = guest.close_emptied(&layout, dir.path()).unwrap();
+    let volumes = emptied
+        .free_space
         .iter()
-        .map(|trimmed| trimmed.logical_volume.as_deref())
-        .collect();
+        .map(|one| one.logical_volume.as_deref());
+    let volumes: Vec<_> = volumes.collect();
     assert_eq!(volumes, [None, Some("my-vg/root"), Some("my-vg/va-r")]);
     let mut bytes = vec![0; MARKER.len()];
     disk.file().read_exact_at(&mut bytes, old.start()).unwrap();
     assert!(bytes.iter().all(|&byte| byte == 0));
-    let sealed = disk.seal(&layout).unwrap();
-    drop(sealed);
+    drop(disk.seal(&layout).unwrap());
     assert_eq!(leftovers(dir.path()), Vec::<String>::new());
 }
 
@@ -494,7 +499,7 @@ fn privileged_a_root_in_two_pieces_needs_the_device_mapper() {
     match guest {
         Ok(guest) => {
             assert!(mapper.is_ok());
-            let (disk, _) = guest.close_trimmed(&layout, dir.path()).unwrap();
+            let (disk, _) = guest.close_emptied(&layout, dir.path()).unwrap();
             disk.seal(&layout).unwrap();
         }
         Err(error) => {
@@ -583,54 +588,6 @@ fn privileged_no_mount_point_leads_to_the_host() {
     assert_eq!(fs::read_dir(host.path()).unwrap().count(), 0);
     guest.close().unwrap();
     assert_eq!(leftovers(dir.path()), Vec::<String>::new());
-}
-
-#[test]
-fn privileged_nothing_deleted_stays_in_the_free_space() {
-    const MARKER: &[u8] = b"0050568a1b2c-was-my-mac";
-    for (mkfs, filled) in [
-        ("mkfs.ext4 -q -b 1024", true),
-        ("mkfs.ext4 -q -b 4096", false),
-    ] {
-        let fixture = Fixture::new(48 * MIB, "label: dos\\nsize=40M\\n");
-        fixture.make(1, mkfs, |root| {
-            linux(root, "/dev/sda1 / ext4 defaults 0 1\n");
-            // Every second file goes: what is free then are single blocks.
-            for index in 0..400 {
-                let bytes = if index % 2 == 0 { MARKER } else { b"kept" };
-                fs::write(root.join(format!("tmp/{index}")), bytes).unwrap();
-            }
-            let top = File::open(root).unwrap();
-            nix::unistd::syncfs(&top).unwrap();
-            for index in (0..400).step_by(2) {
-                fs::remove_file(root.join(format!("tmp/{index}"))).unwrap();
-            }
-        });
-        let layout = fixture.disk.layout().unwrap();
-        let holds = |file: &File| {
-            let mut bytes = vec![0; usize::try_from(48 * MIB).unwrap()];
-            file.read_exact_at(&mut bytes, 0).unwrap();
-            bytes.windows(MARKER.len()).any(|window| window == MARKER)
-        };
-        assert!(
-            holds(fixture.disk.file()),
-            "{mkfs}: the test proves nothing"
-        );
-        let (guest, dir, _private) = fixture.mount();
-        let guest = guest.unwrap();
-        assert_eq!(fs::read(guest.root().join("tmp/1")).unwrap(), b"kept");
-        // Ext4 reserves free extents for the small files to come.
-        for index in 0..8 {
-            fs::write(guest.root().join(format!("tmp/new{index}")), "new").unwrap();
-        }
-        let (disk, trimmed) = guest.close_trimmed(&layout, dir.path()).unwrap();
-        assert_eq!(trimmed[0].filled, filled, "{mkfs}");
-        let sealed = disk.seal(&layout).unwrap();
-        assert!(!holds(sealed.file()), "{mkfs}");
-        // The zeros were given back.
-        let blocks = std::os::unix::fs::MetadataExt::blocks(&sealed.file().metadata().unwrap());
-        assert!(blocks * 512 < 12 * MIB, "{mkfs}: {blocks}");
-    }
 }
 
 #[test]

@@ -18,18 +18,17 @@ use std::path::Path;
 use byoi_agent::interrupt;
 use nix::errno::Errno;
 use nix::sys::statvfs::fstatvfs;
-use rustix::fs::{FallocateFlags, fallocate};
 use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::GuestError;
 use super::mounts::{MountStack, Mountable};
 use crate::disk::{Access, AttachedDisk, Device, ext4_checkpoint, fitrim};
-use crate::layout::{Part, PartId, VolumeGroup};
+use crate::layout::{Part, PartId};
 use crate::units::byte_len;
 
 /// What is written at a time, in bytes.
-const CHUNK: usize = 1024 * 1024;
+pub(super) const CHUNK: usize = 1024 * 1024;
 /// The smallest block of a file system, in bytes.
 const SMALLEST: usize = 512;
 /// Where a file system is mounted that is mounted alone.
@@ -92,29 +91,6 @@ fn alone<T>(
     let done = work(&stack)?;
     stack.tear_down()?;
     Ok(done)
-}
-
-/// Makes holes of the extents that no volume of a group uses, which may hold what was deleted with a
-/// volume. The groups here are understood as a whole; of others nothing is known to be free.
-pub(super) fn free_extents(disk: &AttachedDisk, group: &VolumeGroup) -> Result<(), GuestError> {
-    for range in &group.free {
-        interrupt::check().map_err(|source| GuestError::Interrupted { source })?;
-        if range.is_empty() || range.end() > disk.size() {
-            continue;
-        }
-        let flags = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
-        match fallocate(disk.file(), flags, range.start(), range.len()) {
-            // Where the host's file system has no holes, the extents stay as they are.
-            Ok(()) | Err(rustix::io::Errno::OPNOTSUPP) => {}
-            Err(errno) => {
-                return Err(GuestError::FreeExtents {
-                    group: group.name.clone(),
-                    source: errno.into(),
-                });
-            }
-        }
-    }
-    Ok(())
 }
 
 /// What the first of the two mounts did.

@@ -21,7 +21,7 @@ const BLOCK: usize = 64 * 1024;
 ///
 /// A block device or a file system that knows no holes is one extent.
 #[derive(Debug)]
-pub(super) struct Extents<'a> {
+pub(crate) struct Extents<'a> {
     file: &'a File,
     end: u64,
     position: u64,
@@ -29,7 +29,7 @@ pub(super) struct Extents<'a> {
 
 impl<'a> Extents<'a> {
     /// The extents between two offsets.
-    pub(super) fn between(file: &'a File, start: u64, end: u64) -> Self {
+    pub(crate) fn between(file: &'a File, start: u64, end: u64) -> Self {
         Self {
             file,
             end,

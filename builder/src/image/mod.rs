@@ -31,6 +31,7 @@ mod window;
 mod work;
 
 pub use bootable::BootableImage;
+pub(crate) use copy::Extents;
 pub use error::ImageError;
 pub use fault::{Reason, Refusal};
 pub(crate) use findings::subject_of;

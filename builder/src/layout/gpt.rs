@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use super::{Content, Partition, Slot, TypeCode};
 use crate::bytes::{Window, crc32, guid, has, le32, le64, sector, utf16};
-use crate::units::{ByteRange, Lba, SECTOR_SIZE};
+use crate::units::{ByteRange, Lba, SECTOR_SIZE, byte_len};
 
 const SIGNATURE: &[u8] = b"EFI PART";
 /// More entries than any program makes (128 is usual), so that a table stays small.
@@ -96,6 +96,33 @@ pub(super) fn read<R: Read + Seek>(disk: &mut R, disk_size: u64) -> io::Result<G
             .collect();
     }
     Ok(gpt)
+}
+
+/// What both copies, which are whole, leave to partitions; `None` where they are not, or a table
+/// lies in there.
+pub(super) fn usable<R: Read + Seek>(
+    disk: &mut R,
+    disk_size: u64,
+) -> io::Result<Option<ByteRange>> {
+    let last = Lba::new((disk_size / SECTOR_SIZE).saturating_sub(1));
+    let (Ok(primary), Ok(backup)) = (read_copy(disk, Lba::new(1))?, read_copy(disk, last)?) else {
+        return Ok(None);
+    };
+    let headers = [&primary.header, &backup.header];
+    let first = headers.map(|header| le64(header, 40)).into_iter().max();
+    let last = headers.map(|header| le64(header, 48)).into_iter().min();
+    let usable = first.zip(last).and_then(|(first, last)| {
+        let count = last.checked_sub(first)?.checked_add(1)?;
+        ByteRange::of_sectors(Lba::new(first), count)
+    });
+    Ok(usable.filter(|usable| {
+        [&primary, &backup].iter().all(|copy| {
+            Lba::new(le64(&copy.header, 72))
+                .to_bytes()
+                .and_then(|start| ByteRange::new(start, byte_len(copy.table.len())))
+                .is_some_and(|table| !table.overlaps(*usable))
+        })
+    }))
 }
 
 fn read_copy<R: Read + Seek>(disk: &mut R, at: Lba) -> io::Result<Result<Copy, HeaderState>> {

@@ -11,6 +11,7 @@
 mod boot_code;
 mod display;
 pub mod findings;
+mod gaps;
 mod gpt;
 mod mbr;
 mod part;
@@ -29,7 +30,7 @@ pub use mbr::{ChainFault, ChainFaultKind};
 pub(crate) use part::Part;
 pub use part::PartId;
 pub use superblock::{Content, ContentKind, LinuxFs};
-pub(crate) use superblock::{SWAP_HEAD, is_hibernated};
+pub(crate) use superblock::{SWAP_HEAD, is_hibernated, own_swap_pages, swap_pages};
 pub use volume_group::{
     LogicalName, LogicalVolume, LvmFault, PhysicalVolume, VolumeGroup, VolumeKind,
 };

@@ -123,9 +123,9 @@ pub fn build(request: &BuildRequest, narrator: Narrator) -> Result<BuildReport, 
     report.add_outcome(outcome);
     let ssh_expected = prepare::has_sshd(&guest)?;
     if report.is_ready() || request.force {
-        let (disk, trimmed) =
-            stages.time("trim", || guest.close_trimmed(&layout, scratch.path()))?;
-        report.free_space = trimmed;
+        let (disk, emptied) =
+            stages.time("trim", || guest.close_emptied(&layout, scratch.path()))?;
+        report.emptied = emptied;
         let sealed = stages.time("seal", || disk.seal(&layout))?;
         let summary = stages.time("write", || {
             super::write(&sealed, &output, &request.write, narrator)

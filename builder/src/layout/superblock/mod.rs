@@ -24,12 +24,25 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::bytes::Window;
+use crate::units::ByteRange;
 
-pub(crate) use swap::{SWAP_HEAD, is_hibernated};
+pub(crate) use swap::{SWAP_HEAD, is_hibernated, swap_pages};
 
 /// What is read from the beginning of a partition, in bytes: up to the end of the last superblock
 /// that is looked for, that of btrfs.
 const HEAD: u64 = 65_536 + 4096;
+
+/// Those that the head is enough for, the stronger ones first.
+const HEAD_PROBES: [fn(&[u8]) -> Option<Content>; 8] = [
+    luks::probe,
+    boot_sector::bit_locker,
+    lvm2::probe,
+    bcache::probe,
+    swap::probe,
+    xfs::probe,
+    ext::probe,
+    btrfs::probe,
+];
 
 /// What fills a partition or a disk.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, JsonSchema)]
@@ -187,17 +200,7 @@ impl Content {
             return Ok(raid);
         }
         let head = part.read(0, HEAD)?;
-        let probes = [
-            luks::probe,
-            boot_sector::bit_locker,
-            lvm2::probe,
-            bcache::probe,
-            swap::probe,
-            xfs::probe,
-            ext::probe,
-            btrfs::probe,
-        ];
-        if let Some(content) = probes.iter().find_map(|probe| probe(&head)) {
+        if let Some(content) = HEAD_PROBES.iter().find_map(|probe| probe(&head)) {
             return Ok(content);
         }
         if let Some(content) = boot_sector::probe(&head, part)? {
@@ -212,6 +215,22 @@ impl Content {
             ContentKind::Unknown
         }))
     }
+}
+
+/// The pages of the swap area that a part of a disk is, as [`swap_pages`]. `None` also where
+/// another superblock has a claim: not every mkfs removes the header of a swap area.
+pub(crate) fn own_swap_pages<R: Read + Seek>(
+    part: &mut Window<'_, R>,
+) -> io::Result<Option<ByteRange>> {
+    let head = part.read(0, HEAD)?;
+    let claimed = HEAD_PROBES
+        .iter()
+        .filter_map(|probe| probe(&head))
+        .any(|content| content.kind != ContentKind::Swap)
+        || raid::probe(part)?.is_some()
+        || boot_sector::probe(&head, part)?.is_some()
+        || zfs::probe(part)?.is_some();
+    Ok(swap_pages(&head, part.len()).filter(|_| !claimed))
 }
 
 fn is_block_size(size: u32) -> bool {
