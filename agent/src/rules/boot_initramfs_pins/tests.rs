@@ -11,7 +11,7 @@ const PIN: &str = "SUBSYSTEM==\"net\", ATTR{address}==\"52:54:00:12:34:56\", NAM
 const UPDATE: (&str, &str) = ("/usr/sbin/update-initramfs", "");
 
 fn rule() -> BootInitramfsPins {
-    BootInitramfsPins::new(Rc::default(), Vec::new())
+    BootInitramfsPins::new(Rc::default(), Rc::default())
 }
 
 fn guest(inside: &[(&str, &str)], more: &[(&str, &str)]) -> Fixture {

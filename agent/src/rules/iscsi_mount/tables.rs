@@ -8,6 +8,7 @@ use crate::finding::{Defect, Severity};
 use crate::guest::Guest;
 use crate::parse::edit::{self, Edit};
 use crate::parse::fstab::{self, Entry};
+use crate::rules::KnownDisk;
 
 const FSTAB: &str = "/etc/fstab";
 const CRYPTTAB: &str = "/etc/crypttab";
@@ -21,10 +22,10 @@ struct Encrypted {
     range: Range<usize>,
 }
 
-pub(super) fn check(guest: &Guest<'_>, local: &[String]) -> Result<Vec<Defect>, Error> {
-    let encrypted = encrypted(guest, local)?;
+pub(super) fn check(guest: &Guest<'_>, disk: &KnownDisk) -> Result<Vec<Defect>, Error> {
+    let encrypted = encrypted(guest, disk)?;
     let mut defects = Vec::new();
-    for entry in needing(guest, local, &encrypted)? {
+    for entry in needing(guest, disk, &encrypted)? {
         if entry.is_essential() {
             continue;
         }
@@ -58,16 +59,16 @@ pub(super) fn check(guest: &Guest<'_>, local: &[String]) -> Result<Vec<Defect>, 
 }
 
 /// The entries without which the system does not run: the subject of `iscsi/root`.
-pub(super) fn essential(guest: &Guest<'_>, local: &[String]) -> Result<Vec<Entry>, Error> {
-    let encrypted = encrypted(guest, local)?;
-    let mut needing = needing(guest, local, &encrypted)?;
+pub(super) fn essential(guest: &Guest<'_>, disk: &KnownDisk) -> Result<Vec<Entry>, Error> {
+    let encrypted = encrypted(guest, disk)?;
+    let mut needing = needing(guest, disk, &encrypted)?;
     needing.retain(Entry::is_essential);
     Ok(needing)
 }
 
-pub(super) fn fix(guest: &mut Guest<'_>, local: &[String]) -> Result<(), Error> {
-    let encrypted = encrypted(guest, local)?;
-    let needing = needing(guest, local, &encrypted)?;
+pub(super) fn fix(guest: &mut Guest<'_>, disk: &KnownDisk) -> Result<(), Error> {
+    let encrypted = encrypted(guest, disk)?;
+    let needing = needing(guest, disk, &encrypted)?;
     let edits = needing
         .iter()
         .filter(|entry| !entry.is_essential())
@@ -102,18 +103,25 @@ fn edit_file(guest: &mut Guest<'_>, path: &str, edits: Vec<Edit>) -> Result<(), 
 /// among them.
 fn needing(
     guest: &Guest<'_>,
-    local: &[String],
+    disk: &KnownDisk,
     encrypted: &[Encrypted],
 ) -> Result<Vec<Entry>, Error> {
     let Some(text) = guest.text(&FSTAB.into())? else {
         return Ok(Vec::new());
     };
     let table = fstab::entries(text.as_str());
+    let attached = disk.volumes(guest)?;
+    let is_attached = |entry: &Entry| {
+        let target = (!entry.is_swap()).then_some(entry.target.as_str());
+        let held = attached.as_ref();
+        held.is_some_and(|volumes| volumes.hold(&entry.source, target))
+    };
     let volumes: Vec<&Entry> = table
         .iter()
         .filter(|entry| {
-            !local.contains(&entry.source)
+            !disk.local.contains(&entry.source)
                 && (needs_iscsi(entry, &table)
+                    || is_attached(entry)
                     || encrypted.iter().any(|volume| volume.mapped == entry.source))
         })
         .collect();
@@ -126,23 +134,27 @@ fn needing(
         .collect())
 }
 
-fn encrypted(guest: &Guest<'_>, local: &[String]) -> Result<Vec<Encrypted>, Error> {
+fn encrypted(guest: &Guest<'_>, disk: &KnownDisk) -> Result<Vec<Encrypted>, Error> {
     let Some(text) = guest.text(&CRYPTTAB.into())? else {
         return Ok(Vec::new());
     };
+    let attached = disk.volumes(guest)?;
     let mut found = Vec::new();
     for line in edit::lines(text.as_str()) {
         let columns: Vec<&str> = edit::words(line.text).map(|(_, word)| word).collect();
         let [name, device, rest @ ..] = columns.as_slice() else {
             continue;
         };
-        if name.starts_with('#') || local.iter().any(|local| local == device) {
+        if name.starts_with('#') || disk.local.iter().any(|local| local == device) {
             continue;
         }
         let netdev = rest
             .get(1)
             .is_some_and(|options| options.split(',').any(|option| option == "_netdev"));
-        if is_iscsi_path(device) || (netdev && is_block_device(device, "")) {
+        let is_attached = attached
+            .as_ref()
+            .is_some_and(|volumes| volumes.hold(device, None));
+        if is_iscsi_path(device) || is_attached || (netdev && is_block_device(device, "")) {
             found.push(Encrypted {
                 mapped: format!("/dev/mapper/{name}"),
                 line: line.number,
@@ -156,6 +168,8 @@ fn encrypted(guest: &Guest<'_>, local: &[String]) -> Result<Vec<Encrypted>, Erro
 
 #[cfg(test)]
 mod tests {
+    use std::rc::Rc;
+
     use super::super::IscsiMount;
     use super::*;
     use crate::testing::Fixture;
@@ -176,7 +190,10 @@ mod tests {
         );
         let crypttab = format!("# name device\nvault {BY_PATH} none luks\nhome UUID=x none luks\n");
         let fixture = Fixture::debian(&[(FSTAB, &table), (CRYPTTAB, &crypttab)]);
-        let rule = IscsiMount::new(vec!["UUID=here".into()]);
+        let rule = IscsiMount::new(Rc::new(KnownDisk {
+            local: vec!["UUID=here".into()],
+            ..KnownDisk::default()
+        }));
         assert_eq!(
             fixture.found(&rule),
             [
@@ -211,6 +228,11 @@ mod tests {
         let (drafts, left) = fixture.fixed(&IscsiMount::default());
         assert!(drafts.is_empty());
         assert!(left.is_empty(), "{left:?}");
-        assert_eq!(essential(&fixture.guest(), &[]).unwrap().len(), 1);
+        assert_eq!(
+            essential(&fixture.guest(), &KnownDisk::default())
+                .unwrap()
+                .len(),
+            1
+        );
     }
 }
