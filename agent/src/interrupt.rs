@@ -33,7 +33,7 @@ fn flag() -> &'static Arc<AtomicBool> {
     FLAG.get_or_init(|| Arc::new(AtomicBool::new(false)))
 }
 
-/// The signals that are ignored, each a bit, from the lowest on that of signal 1 (proc_pid_status(5)).
+/// The signals that are ignored, each a bit, from the lowest on that of signal 1 (proc(5)).
 /// Where the kernel does not say, none are.
 fn ignored_signals() -> u64 {
     let status = GuestRoot::open(Path::new("/"))

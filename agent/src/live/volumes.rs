@@ -28,6 +28,15 @@ pub struct Volumes<'a> {
 }
 
 impl<'a> Volumes<'a> {
+    /// None, as of a guest that is not running.
+    pub fn none(kernel: Kernel<'a>) -> Self {
+        Self {
+            kernel,
+            attached: None,
+            detached: Record::default(),
+        }
+    }
+
     /// Looks at the running system. What `stopped` says is gone as well.
     ///
     /// # Errors
@@ -43,6 +52,11 @@ impl<'a> Volumes<'a> {
             attached,
             detached: Record::remembered(kernel.0)?.and(stopped.clone()),
         })
+    }
+
+    /// What the sessions are and what is on them; `None` where there is none.
+    pub fn survey(&self) -> Option<&Survey> {
+        self.attached.as_ref().map(|(survey, _)| survey)
     }
 
     /// Whether what an entry or a unit names is on such a volume: a device, or a file or directory

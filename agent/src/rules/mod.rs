@@ -130,17 +130,17 @@ pub struct KnownDisk {
 }
 
 impl KnownDisk {
-    /// The volumes of data that the guest has from iSCSI; `None` where that cannot be known.
+    /// The volumes of data that the guest has from iSCSI, as far as the kernel can be asked.
     ///
     /// # Errors
     ///
     /// The kernel's files could not be read.
-    pub fn volumes<'a>(&self, guest: &Guest<'a>) -> Result<Option<Volumes<'a>>, Error> {
+    pub fn volumes<'a>(&self, guest: &Guest<'a>) -> Result<Volumes<'a>, Error> {
+        let kernel = Kernel(guest.root());
         if !self.is_running {
-            return Ok(None);
+            return Ok(Volumes::none(kernel));
         }
-        let stopped = self.stopped.clone().unwrap_or_default();
-        Volumes::read(Kernel(guest.root()), &stopped).map(Some)
+        Volumes::read(kernel, &self.stopped.clone().unwrap_or_default())
     }
 }
 

@@ -18,6 +18,7 @@ use super::{DOC_CUSTOM_IMAGES, KnownDisk, Rule, RuleMeta};
 use crate::error::Error;
 use crate::finding::{Defect, Severity};
 use crate::guest::Guest;
+use crate::live::volumes::Volumes;
 use crate::parse::fstab;
 
 /// The rule.
@@ -65,15 +66,17 @@ impl Rule for IscsiMount {
     }
 
     fn check(&self, guest: &Guest<'_>) -> Result<Vec<Defect>, Error> {
-        let mut defects = tables::check(guest, &self.disk)?;
-        defects.extend(units::check(guest, &self.disk)?);
+        let volumes = self.disk.volumes(guest)?;
+        let mut defects = tables::check(guest, &self.disk, &volumes)?;
+        defects.extend(units::check(guest, &volumes)?);
         defects.extend(multipath::check(guest)?);
         Ok(defects)
     }
 
     fn fix(&self, guest: &mut Guest<'_>) -> Result<(), Error> {
-        tables::fix(guest, &self.disk)?;
-        units::fix(guest, &self.disk)?;
+        let volumes = self.disk.volumes(guest)?;
+        tables::fix(guest, &self.disk, &volumes)?;
+        units::fix(guest, &volumes)?;
         multipath::fix(guest)
     }
 }
@@ -83,8 +86,12 @@ impl Rule for IscsiMount {
 /// # Errors
 ///
 /// The guest could not be read.
-pub fn essential(guest: &Guest<'_>, disk: &KnownDisk) -> Result<Vec<fstab::Entry>, Error> {
-    tables::essential(guest, disk)
+pub fn essential(
+    guest: &Guest<'_>,
+    disk: &KnownDisk,
+    volumes: &Volumes<'_>,
+) -> Result<Vec<fstab::Entry>, Error> {
+    tables::essential(guest, disk, volumes)
 }
 
 /// Whether an entry of `table` mounts a volume that was attached over iSCSI.

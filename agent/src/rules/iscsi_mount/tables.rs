@@ -6,6 +6,7 @@ use super::{is_block_device, is_iscsi_path, needs_iscsi};
 use crate::error::Error;
 use crate::finding::{Defect, Severity};
 use crate::guest::Guest;
+use crate::live::volumes::Volumes;
 use crate::parse::edit::{self, Edit};
 use crate::parse::fstab::{self, Entry};
 use crate::rules::KnownDisk;
@@ -22,10 +23,14 @@ struct Encrypted {
     range: Range<usize>,
 }
 
-pub(super) fn check(guest: &Guest<'_>, disk: &KnownDisk) -> Result<Vec<Defect>, Error> {
-    let encrypted = encrypted(guest, disk)?;
+pub(super) fn check(
+    guest: &Guest<'_>,
+    disk: &KnownDisk,
+    volumes: &Volumes<'_>,
+) -> Result<Vec<Defect>, Error> {
+    let encrypted = encrypted(guest, disk, volumes)?;
     let mut defects = Vec::new();
-    for entry in needing(guest, disk, &encrypted)? {
+    for entry in needing(guest, disk, volumes, &encrypted)? {
         if entry.is_essential() {
             continue;
         }
@@ -59,16 +64,24 @@ pub(super) fn check(guest: &Guest<'_>, disk: &KnownDisk) -> Result<Vec<Defect>, 
 }
 
 /// The entries without which the system does not run: the subject of `iscsi/root`.
-pub(super) fn essential(guest: &Guest<'_>, disk: &KnownDisk) -> Result<Vec<Entry>, Error> {
-    let encrypted = encrypted(guest, disk)?;
-    let mut needing = needing(guest, disk, &encrypted)?;
+pub(super) fn essential(
+    guest: &Guest<'_>,
+    disk: &KnownDisk,
+    volumes: &Volumes<'_>,
+) -> Result<Vec<Entry>, Error> {
+    let encrypted = encrypted(guest, disk, volumes)?;
+    let mut needing = needing(guest, disk, volumes, &encrypted)?;
     needing.retain(Entry::is_essential);
     Ok(needing)
 }
 
-pub(super) fn fix(guest: &mut Guest<'_>, disk: &KnownDisk) -> Result<(), Error> {
-    let encrypted = encrypted(guest, disk)?;
-    let needing = needing(guest, disk, &encrypted)?;
+pub(super) fn fix(
+    guest: &mut Guest<'_>,
+    disk: &KnownDisk,
+    volumes: &Volumes<'_>,
+) -> Result<(), Error> {
+    let encrypted = encrypted(guest, disk, volumes)?;
+    let needing = needing(guest, disk, volumes, &encrypted)?;
     let edits = needing
         .iter()
         .filter(|entry| !entry.is_essential())
@@ -104,19 +117,18 @@ fn edit_file(guest: &mut Guest<'_>, path: &str, edits: Vec<Edit>) -> Result<(), 
 fn needing(
     guest: &Guest<'_>,
     disk: &KnownDisk,
+    volumes: &Volumes<'_>,
     encrypted: &[Encrypted],
 ) -> Result<Vec<Entry>, Error> {
     let Some(text) = guest.text(&FSTAB.into())? else {
         return Ok(Vec::new());
     };
     let table = fstab::entries(text.as_str());
-    let attached = disk.volumes(guest)?;
     let is_attached = |entry: &Entry| {
         let target = (!entry.is_swap()).then_some(entry.target.as_str());
-        let held = attached.as_ref();
-        held.is_some_and(|volumes| volumes.hold(&entry.source, target))
+        volumes.hold(&entry.source, target)
     };
-    let volumes: Vec<&Entry> = table
+    let mounted: Vec<&Entry> = table
         .iter()
         .filter(|entry| {
             !disk.local.contains(&entry.source)
@@ -128,17 +140,20 @@ fn needing(
     Ok(table
         .iter()
         .filter(|entry| {
-            volumes.contains(entry) || volumes.iter().any(|volume| entry.is_bound_from(volume))
+            mounted.contains(entry) || mounted.iter().any(|volume| entry.is_bound_from(volume))
         })
         .cloned()
         .collect())
 }
 
-fn encrypted(guest: &Guest<'_>, disk: &KnownDisk) -> Result<Vec<Encrypted>, Error> {
+fn encrypted(
+    guest: &Guest<'_>,
+    disk: &KnownDisk,
+    volumes: &Volumes<'_>,
+) -> Result<Vec<Encrypted>, Error> {
     let Some(text) = guest.text(&CRYPTTAB.into())? else {
         return Ok(Vec::new());
     };
-    let attached = disk.volumes(guest)?;
     let mut found = Vec::new();
     for line in edit::lines(text.as_str()) {
         let columns: Vec<&str> = edit::words(line.text).map(|(_, word)| word).collect();
@@ -151,10 +166,10 @@ fn encrypted(guest: &Guest<'_>, disk: &KnownDisk) -> Result<Vec<Encrypted>, Erro
         let netdev = rest
             .get(1)
             .is_some_and(|options| options.split(',').any(|option| option == "_netdev"));
-        let is_attached = attached
-            .as_ref()
-            .is_some_and(|volumes| volumes.hold(device, None));
-        if is_iscsi_path(device) || is_attached || (netdev && is_block_device(device, "")) {
+        if is_iscsi_path(device)
+            || volumes.hold(device, None)
+            || (netdev && is_block_device(device, ""))
+        {
             found.push(Encrypted {
                 mapped: format!("/dev/mapper/{name}"),
                 line: line.number,
@@ -228,11 +243,8 @@ mod tests {
         let (drafts, left) = fixture.fixed(&IscsiMount::default());
         assert!(drafts.is_empty());
         assert!(left.is_empty(), "{left:?}");
-        assert_eq!(
-            essential(&fixture.guest(), &KnownDisk::default())
-                .unwrap()
-                .len(),
-            1
-        );
+        let (guest, disk) = (fixture.guest(), KnownDisk::default());
+        let volumes = disk.volumes(&guest).unwrap();
+        assert_eq!(essential(&guest, &disk, &volumes).unwrap().len(), 1);
     }
 }

@@ -4,9 +4,9 @@ use super::{is_block_device, is_iscsi_path};
 use crate::error::Error;
 use crate::finding::Defect;
 use crate::guest::Guest;
+use crate::live::volumes::Volumes;
 use crate::parse::{edit, fstab};
 use crate::root::{FileKind, GuestPath};
-use crate::rules::KnownDisk;
 
 const UNITS: &str = "/etc/systemd/system";
 
@@ -17,8 +17,8 @@ struct Unit {
     essential: bool,
 }
 
-pub(super) fn check(guest: &Guest<'_>, disk: &KnownDisk) -> Result<Vec<Defect>, Error> {
-    let defects = units(guest, disk)?.into_iter().map(|unit| {
+pub(super) fn check(guest: &Guest<'_>, volumes: &Volumes<'_>) -> Result<Vec<Defect>, Error> {
+    let defects = units(guest, volumes)?.into_iter().map(|unit| {
         let hint = if unit.essential {
             "move the file system to a local disk: the guest does not run without it"
         } else {
@@ -32,8 +32,8 @@ pub(super) fn check(guest: &Guest<'_>, disk: &KnownDisk) -> Result<Vec<Defect>, 
 }
 
 /// Removes the units, what is dropped in for them, and the links that enable them.
-pub(super) fn fix(guest: &mut Guest<'_>, disk: &KnownDisk) -> Result<(), Error> {
-    for unit in units(guest, disk)? {
+pub(super) fn fix(guest: &mut Guest<'_>, volumes: &Volumes<'_>) -> Result<(), Error> {
+    for unit in units(guest, volumes)? {
         if unit.essential {
             continue;
         }
@@ -52,8 +52,7 @@ pub(super) fn fix(guest: &mut Guest<'_>, disk: &KnownDisk) -> Result<(), Error> 
 }
 
 /// The mount and swap units that need iSCSI, and the automount units beside them.
-fn units(guest: &Guest<'_>, disk: &KnownDisk) -> Result<Vec<Unit>, Error> {
-    let attached = disk.volumes(guest)?;
+fn units(guest: &Guest<'_>, volumes: &Volumes<'_>) -> Result<Vec<Unit>, Error> {
     let mut units = Vec::new();
     for path in guest.list(&UNITS.into())? {
         let mount = path.has_suffix(".mount");
@@ -66,10 +65,7 @@ fn units(guest: &Guest<'_>, disk: &KnownDisk) -> Result<Vec<Unit>, Error> {
         let text = text.as_str();
         let what = value(text, "What").unwrap_or_default();
         let target = value(text, "Where");
-        let is_attached = attached
-            .as_ref()
-            .is_some_and(|volumes| volumes.hold(what, target));
-        if !is_attached && !needs_iscsi(text, what) {
+        if !volumes.hold(what, target) && !needs_iscsi(text, what) {
             continue;
         }
         let essential = target.is_some_and(fstab::is_essential);

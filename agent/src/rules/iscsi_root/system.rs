@@ -6,8 +6,8 @@ use crate::error::Error;
 use crate::finding::Defect;
 use crate::guest::Guest;
 use crate::kernel_cmdline::{self, CommandLine};
-use crate::live::kernel::Kernel;
 use crate::live::survey::{Role, Survey};
+use crate::live::volumes::Volumes;
 use crate::parse::iscsi_record;
 use crate::rules::KnownDisk;
 use crate::rules::iscsi_mount::{essential, is_iscsi_path};
@@ -43,14 +43,13 @@ impl System {
     ///
     /// The guest or the kernel's files could not be read.
     pub fn look(guest: &Guest<'_>, disk: &KnownDisk) -> Result<Self, Error> {
-        let mut signs = mounts(guest, disk)?;
+        let volumes = disk.volumes(guest)?;
+        let mut signs = mounts(guest, disk, &volumes)?;
         for copy in kernel_cmdline::copies(guest)? {
             signs.extend(arguments(&copy));
         }
         signs.extend(initramfs(guest)?);
-        if disk.is_running {
-            signs.extend(sessions(guest)?);
-        }
+        signs.extend(volumes.survey().into_iter().flat_map(sessions));
         signs.retain(|sign| !sign.target.is_boot_volume());
         Ok(Self { signs })
     }
@@ -77,8 +76,8 @@ impl System {
     }
 }
 
-fn mounts(guest: &Guest<'_>, disk: &KnownDisk) -> Result<Vec<Sign>, Error> {
-    let entries = essential(guest, disk)?.into_iter();
+fn mounts(guest: &Guest<'_>, disk: &KnownDisk, volumes: &Volumes<'_>) -> Result<Vec<Sign>, Error> {
+    let entries = essential(guest, disk, volumes)?.into_iter();
     Ok(entries
         .map(|entry| Sign {
             target: Target::of_path(&entry.source),
@@ -167,15 +166,12 @@ fn initramfs(guest: &Guest<'_>) -> Result<Vec<Sign>, Error> {
 }
 
 /// The sessions that the running system is on.
-fn sessions(guest: &Guest<'_>) -> Result<Vec<Sign>, Error> {
-    let Some(survey) = Survey::read(Kernel(guest.root()))? else {
-        return Ok(Vec::new());
-    };
+fn sessions(survey: &Survey) -> Vec<Sign> {
     let system = survey
         .sessions
         .iter()
         .filter(|attached| attached.role == Role::System);
-    Ok(system
+    system
         .map(|attached| {
             let session = &attached.session;
             Sign {
@@ -190,5 +186,5 @@ fn sessions(guest: &Guest<'_>) -> Result<Vec<Sign>, Error> {
                 .evidence(survey.uses(attached)),
             }
         })
-        .collect())
+        .collect()
 }
