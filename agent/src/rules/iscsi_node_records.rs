@@ -2,8 +2,8 @@
 //!
 //! open-iscsi keeps its records below `/etc/iscsi` (Debian, SUSE) or `/var/lib/iscsi` (Red Hat);
 //! both are looked at, since a guest that was upgraded may have either. The directories stay, and so
-//! do the interfaces that the packages bring. Where the system is on a target elsewhere, the records of
-//! that target stay: see `iscsi/root`.
+//! do the interfaces that the packages bring. Where the system is on a target elsewhere, the
+//! records of that target stay: see `iscsi/root`.
 
 use std::rc::Rc;
 
