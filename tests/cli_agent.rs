@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use byoi_tests::{LIVED_IN, Said, program, run, text};
 use tempfile::TempDir;
@@ -216,6 +217,95 @@ fn the_diffs_of_a_dry_run_are_what_prepare_does() {
             .collect()
     };
     assert_eq!(contents(&planned), contents(&done));
+}
+
+#[test]
+fn no_report_shows_a_secret() {
+    let guest = guest();
+    let root = text(guest.path());
+    for (path, content) in [
+        (
+            "etc/iscsi/iscsi.initramfs",
+            "ISCSI_PASSWORD=Quartz-Lantern-4471\nISCSI_IN_PASSWORD=Velvet-Harbour-9028\n",
+        ),
+        (
+            "etc/iscsi/iscsid.conf",
+            "node.session.auth.password = correct horse battery staple\n",
+        ),
+        (
+            "etc/kernel/cmdline",
+            "netroot=iscsi:web01:Copper-Falcon-7@169.254.0.2::::iqn.2015-02.oracle.boot:uefi \
+             ip=192.168.77.41 iscsi_password=Amber-Kettle ISCSI_IN_PASSWORD=Silver-Anvil\n",
+        ),
+    ] {
+        let path = guest.path().join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, content).unwrap();
+    }
+    let report = guest.path().with_extension("json");
+    for args in [
+        &["check"][..],
+        &["check", "--format", "json"],
+        &["prepare", "--dry-run"],
+        &["prepare", "--dry-run", "--format", "json"],
+        &["prepare", "--report", text(&report)],
+    ] {
+        let said = agent(&[args, &["--root", root]].concat());
+        let reported = fs::read_to_string(&report).unwrap_or_default();
+        let all = [said.stdout, said.stderr, reported].concat();
+        assert!(all.contains("iscsi/credentials"), "{all}");
+        for secret in [
+            "Quartz", "Velvet", "horse", "staple", "Copper", "Amber", "Silver", SECRET,
+        ] {
+            assert!(!all.contains(secret), "{args:?} {secret}: {all}");
+        }
+    }
+    fs::remove_file(report).unwrap();
+}
+
+#[test]
+fn a_system_on_a_target_elsewhere_keeps_what_it_boots_with() {
+    let guest = guest();
+    let root = text(guest.path());
+    let settings = "ISCSI_TARGET_NAME=iqn.2004-04.com.example:system\nISCSI_TARGET_IP=192.0.2.5\n\
+                    ISCSI_USERNAME=web01\nISCSI_PASSWORD=Quartz-Lantern\n";
+    let kept = guest.path().join("etc/iscsi/iscsi.initramfs");
+    fs::write(&kept, settings).unwrap();
+    let name = guest.path().join("etc/iscsi/initiatorname.iscsi");
+    let before = fs::read(&name).unwrap();
+    let said = agent(&["prepare", "--root", root, "--format", "json"]).expect(1);
+    assert!(said.rules("open").contains(&"iscsi/root".to_owned()));
+    assert_eq!(fs::read_to_string(kept).unwrap(), settings);
+    assert_eq!(fs::read(name).unwrap(), before);
+    let data = "etc/iscsi/nodes/iqn.2004-04.com.example:data";
+    assert!(!guest.path().join(data).exists());
+}
+
+#[test]
+fn a_program_that_runs_is_cleaned_away_too() {
+    let guest = guest();
+    let tool = guest.path().join("tmp/tool");
+    fs::create_dir(guest.path().join("tmp")).unwrap();
+    fs::copy("/bin/sleep", &tool).unwrap();
+    let mut running = Command::new(&tool).arg("600").spawn().unwrap();
+    let said = agent(&["prepare", "--clean", "--root", text(guest.path())]);
+    running.kill().unwrap();
+    running.wait().unwrap();
+    let _ = said.expect(0);
+    assert!(!tool.exists());
+}
+
+#[test]
+fn a_hangup_is_ignored_where_whoever_started_the_run_says_so() {
+    for (trap, code) in [("true", 3), ("trap '' HUP", 0)] {
+        let guest = guest();
+        let mut shell = Command::new("sh");
+        shell.env("BYOI_FAIL", "guest-write:SIGHUP");
+        shell.args(["-c", &format!("{trap}; exec \"$@\""), "sh"]);
+        shell.arg(program("byoi-agent"));
+        shell.args(["prepare", "--root", text(guest.path())]);
+        let _ = Said::from(shell.output().unwrap()).expect(code);
+    }
 }
 
 #[test]

@@ -5,6 +5,7 @@ use std::fmt;
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use crate::redact::redact;
 use crate::root::GuestPath;
 use crate::rules::RuleMeta;
 
@@ -51,7 +52,7 @@ pub struct Defect {
     pub subject: String,
     /// The line in the file, from 1.
     pub line: Option<usize>,
-    /// What was seen there; secrets are redacted by the rule that reports them.
+    /// What was seen there. Whatever [`redact`] knows for a secret is never reported.
     pub evidence: String,
     /// What it means, in one sentence.
     pub message: String,
@@ -131,7 +132,7 @@ pub struct Finding {
 }
 
 impl Finding {
-    /// A defect that a rule found.
+    /// A defect that a rule found, secrets redacted.
     pub fn new(meta: &RuleMeta, defect: Defect, status: Status) -> Self {
         Self {
             rule: meta.id,
@@ -139,9 +140,9 @@ impl Finding {
             status,
             subject: defect.subject,
             line: defect.line,
-            evidence: defect.evidence,
-            message: defect.message,
-            hint: defect.hint,
+            evidence: redact(&defect.evidence).into_owned(),
+            message: redact(&defect.message).into_owned(),
+            hint: redact(&defect.hint).into_owned(),
             doc: meta.doc,
         }
     }

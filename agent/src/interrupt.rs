@@ -1,14 +1,19 @@
 //! SIGINT and SIGTERM as a flag that long work asks for.
 //!
 //! A signal only sets the flag. Loops and [`crate::cmd`] ask for it and return an error, so that
-//! every guard on the way out is dropped in order and nothing is left behind.
+//! every guard on the way out is dropped in order and nothing is left behind. A signal that whoever
+//! started the program wants ignored, as nohup(1) does, stays ignored.
 
 use std::io;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+
+use crate::live::kernel::Kernel;
+use crate::root::GuestRoot;
 
 static FLAG: OnceLock<Arc<AtomicBool>> = OnceLock::new();
 
@@ -28,13 +33,29 @@ fn flag() -> &'static Arc<AtomicBool> {
     FLAG.get_or_init(|| Arc::new(AtomicBool::new(false)))
 }
 
+/// The signals that are ignored, each a bit, from the lowest on that of signal 1 (proc(5)).
+/// Where the kernel does not say, none are.
+fn ignored_signals() -> u64 {
+    let status = GuestRoot::open(Path::new("/"))
+        .ok()
+        .and_then(|root| Kernel(&root).fleeting(&"/proc/self/status".into()))
+        .unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok())
+        .unwrap_or_default()
+}
+
 /// Turns SIGINT, SIGTERM and SIGHUP into the flag. Called once, by `main`.
 ///
 /// # Errors
 ///
 /// The handler could not be registered.
 pub fn install() -> io::Result<()> {
+    let ignored = ignored_signals();
     for signal in [SIGINT, SIGTERM, SIGHUP] {
+        if ignored >> (signal - 1) & 1 == 1 {
+            continue;
+        }
         signal_hook::flag::register(signal, Arc::clone(flag()))?;
     }
     Ok(())

@@ -197,7 +197,7 @@ pub struct Change {
     pub path: String,
     /// How it changes.
     pub action: Action,
-    /// A unified diff of text, secrets redacted; the command line of a command.
+    /// A unified diff of text, or the command line of a command; secrets redacted.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub diff: Option<String>,
 }
@@ -210,7 +210,7 @@ impl Step {
                 return Change {
                     path: operation.subject(),
                     action: Action::Command,
-                    diff: Some(operation.to_string()),
+                    diff: Some(redact(&operation.to_string()).into_owned()),
                 };
             }
             Self::Edit {
@@ -229,7 +229,7 @@ impl Step {
             Self::Command(command) => (
                 &command.produces,
                 Action::Command,
-                Some(command.argv.join(" ")),
+                Some(redact(&command.argv.join(" ")).into_owned()),
             ),
         };
         Change {

@@ -5,7 +5,8 @@
 //! in order: stop what attaches again, unmount, switch off swap space, take down mappings, log out.
 //! Whatever stands in the way is an [`obstacle`], found before anything is changed; the plan's
 //! [`record`] is enough for [`mod@reattach`] to put everything back. Without a session nothing is
-//! run, so that a guest needs no iSCSI programs to be prepared.
+//! run, so that a guest needs no iSCSI programs to be prepared. What names these volumes in files is
+//! known by the [`volumes`].
 //!
 //! Each [`operation`] is done by [`detach`], looks first whether it is done already, and writes data
 //! out before it lets go of it. A target that does not answer makes calls that never return; those
@@ -32,6 +33,7 @@ mod testing;
 #[cfg(test)]
 mod tests;
 pub mod tool;
+pub mod volumes;
 
 pub use error::LiveError;
 pub use operation::Operation;

@@ -30,7 +30,7 @@ pub fn find(kernel: Kernel<'_>, survey: &Survey) -> Result<Vec<String>, Error> {
             && survey.is_file_on(file, &stack)
         {
             obstacles.push(format!(
-                "/dev/{name} is made of {file}: detach it with losetup -d /dev/{name}"
+                "/dev/{name} is made of {file}: unmount it, then detach it with losetup -d /dev/{name}"
             ));
         }
     }

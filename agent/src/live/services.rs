@@ -16,7 +16,8 @@ const GROUPS: [&str; 2] = [
     "/sys/fs/cgroup/system.slice",
     "/sys/fs/cgroup/systemd/system.slice",
 ];
-
+/// What systemd gives as the source of what it mounts on access; autofs(8) gives its map.
+const AUTOMOUNT: &str = "systemd-1";
 /// Where systemd keeps the units of the running system.
 const SYSTEMD: &str = "/run/systemd/system";
 
@@ -38,10 +39,11 @@ pub fn attaching(kernel: Kernel<'_>) -> Vec<String> {
         .collect()
 }
 
-/// The unit that mounts it on access: an `autofs` at the same place is below it.
+/// The unit that mounts it on access: systemd's `autofs` at the same place is below it.
 pub fn automount(mount: &Mount, mounts: &[Mount]) -> Option<String> {
     let below = mounts.iter().find(|other| other.id == mount.parent)?;
-    let is_unit = below.fs_type == "autofs" && below.target == mount.target;
+    let is_unit =
+        below.fs_type == "autofs" && below.source == AUTOMOUNT && below.target == mount.target;
     is_unit.then(|| format!("{}.automount", unit_name(&mount.target)))
 }
 

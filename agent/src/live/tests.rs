@@ -1,15 +1,29 @@
 //! What is seen, planned and refused on machines of every kind.
 
+use std::rc::Rc;
+
 use super::Release;
 use super::kernel::Kernel;
 use super::operation::Operation;
 use super::survey::{Role, Survey};
 use super::testing::{Machine, PORTAL, lvm_id};
+use crate::rules::KnownDisk;
+use crate::rules::iscsi_credentials::IscsiCredentials;
+use crate::rules::iscsi_initiator_name::IscsiInitiatorName;
+use crate::rules::iscsi_mount::IscsiMount;
+use crate::rules::iscsi_node_records::IscsiNodeRecords;
 use crate::rules::iscsi_root::IscsiRoot;
 use crate::rules::iscsi_session::IscsiSession;
 
 const DATA: &str = "iqn.2004-04.com.example:storage.data";
 const VOLUMES: &str = "iqn.2004-04.com.example:storage.volumes";
+
+fn running() -> Rc<KnownDisk> {
+    Rc::new(KnownDisk {
+        is_running: true,
+        ..KnownDisk::default()
+    })
+}
 
 fn plan(machine: Machine) -> Release {
     machine.with(|root| Release::plan(root).unwrap())
@@ -214,7 +228,7 @@ fn the_boot_volume_and_the_system_stay() {
     assert!(plan(system()).operations.is_empty());
     let fixture = system().fixture();
     let subject = format!("{DATA} at {PORTAL}:3260");
-    let root = IscsiRoot::new(Vec::new(), true);
+    let root = IscsiRoot::new(running());
     assert_eq!(fixture.open(&root), std::slice::from_ref(&subject));
     assert!(fixture.open(&IscsiSession::new(true)).is_empty());
     let fixture = attached(boot, PORTAL).fixture();
@@ -245,7 +259,7 @@ fn what_stands_in_the_way_is_named() {
             storage()
                 .device("loop0", "7:0", &[])
                 .file("/sys/block/loop0/loop/backing_file", "/srv/data/disk.img\n"),
-            "/dev/loop0 is made of /srv/data/disk.img: detach it with losetup -d /dev/loop0",
+            "/dev/loop0 is made of /srv/data/disk.img: unmount it, then detach it with losetup -d /dev/loop0",
         ),
         (
             storage().swap("/srv/archive/swap", 800_000),
@@ -331,4 +345,89 @@ fn a_mount_on_access_is_stopped_and_started_by_its_unit() {
     );
     let unit = release.record.mounts[0].automount.as_deref();
     assert_eq!(unit, Some("srv-my\\x2ddata.automount"));
+}
+
+#[test]
+fn what_a_map_of_autofs_mounts_has_no_unit() {
+    let machine = Machine::new()
+        .session(1, DATA, "sdb")
+        .device("sdb", "8:16", &[])
+        .mount("40 26 0:33 / /srv/data rw - autofs /etc/auto.direct rw,fd=50")
+        .mount("41 40 8:16 / /srv/data rw - ext4 /dev/sdb rw");
+    let release = plan(machine);
+    assert_eq!(
+        operations(&release),
+        ["umount /srv/data", "iscsiadm -m session -r 1 -u"]
+    );
+    assert_eq!(release.record.mounts[0].automount, None);
+}
+
+#[test]
+fn a_system_that_only_the_kernel_knows_to_be_elsewhere_can_boot_again() {
+    let name = "/etc/iscsi/initiatorname.iscsi";
+    let conf = "/etc/iscsi/iscsid.conf";
+    let own = format!("/etc/iscsi/nodes/{DATA}/{PORTAL},3260,1/default");
+    let other = format!("/etc/iscsi/nodes/iqn.x:other/{PORTAL},3260,1/default");
+    let machine = |on_root: bool| {
+        let machine = Machine::new()
+            .session(1, DATA, "sdb")
+            .device("sdb", "8:16", &[])
+            .file("/etc/os-release", "ID=debian\n")
+            .file(name, "InitiatorName=iqn.1993-08.org.debian:01:web01\n")
+            .file(conf, "node.session.auth.password = Quartz Lantern\n")
+            .file(&own, "node.startup = automatic\n")
+            .file(&other, "node.startup = automatic\n");
+        let target = if on_root { "/usr" } else { "/srv" };
+        machine.mount(&format!("30 26 8:16 / {target} rw - ext4 /dev/sdb rw"))
+    };
+    for on_root in [true, false] {
+        let fixture = machine(on_root).fixture();
+        fixture.fix_once(&[
+            &IscsiNodeRecords::new(running()),
+            &IscsiCredentials::new(running()),
+            &IscsiInitiatorName::new(running()),
+        ]);
+        assert_eq!(fixture.has(&own), on_root);
+        assert!(!fixture.has(&other));
+        let kept = |path: &str, part: &str| fixture.text(path).unwrap().contains(part);
+        assert_eq!(kept(name, "web01"), on_root);
+        assert_eq!(kept(conf, "Quartz"), on_root);
+    }
+}
+
+#[test]
+fn entries_and_units_of_attached_volumes_go_whatever_they_are_called() {
+    let fstab = "/etc/fstab";
+    let mount = "/etc/systemd/system/srv-b.mount";
+    let other = "/etc/systemd/system/srv-c.mount";
+    let swap = "/etc/systemd/system/swap.swap";
+    let fixture = Machine::new()
+        .session(1, DATA, "sdb")
+        .device("sdb", "8:16", &[])
+        .partition("sdb", 1, "8:17", &[])
+        .partition("sdb", 2, "8:18", &[])
+        .partition("sdb", 3, "8:19", &[])
+        .file("/dev/sdb3", "")
+        .file("/dev/disk/by-uuid/5a1e", "-> ../../sdb3")
+        .mount("30 26 8:17 / /srv/a rw - ext4 /dev/sdb1 rw")
+        .mount("31 26 8:18 / /srv/b rw - ext4 /dev/sdb2 rw")
+        .file(
+            fstab,
+            "UUID=a / ext4 defaults\nUUID=b /srv/a ext4 defaults\nUUID=c /srv/c ext4 defaults\n\
+             UUID=5a1e none swap sw\n/srv/a/swap none swap sw\n",
+        )
+        .file(mount, "[Mount]\nWhat=UUID=d\nWhere=/srv/b\n")
+        .file(other, "[Mount]\nWhat=UUID=e\nWhere=/srv/c\n")
+        .file(swap, "[Swap]\nWhat=/dev/disk/by-uuid/5a1e\n")
+        .fixture();
+    // A guest on a disk has no kernel to ask.
+    fixture.fix(&[&IscsiMount::default()]);
+    assert!(fixture.has(mount) && fixture.has(swap));
+    fixture.fix(&[&IscsiMount::new(running())]);
+    assert_eq!(
+        fixture.text(fstab).unwrap(),
+        "UUID=a / ext4 defaults\nUUID=c /srv/c ext4 defaults\n"
+    );
+    assert!(!fixture.has(mount) && !fixture.has(swap));
+    assert!(fixture.has(other));
 }

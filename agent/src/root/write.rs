@@ -3,7 +3,9 @@
 //! A file is replaced atomically: the new content goes to a temporary file in the same directory,
 //! which takes over mode, owner and extended attributes (SELinux label, ACL, capabilities), is
 //! synchronised and renamed over the old one. What the old file held is then overwritten, unless
-//! another hard link still names it: unlinking alone would leave MACs and secrets in free space.
+//! another hard link still names it: unlinking alone would leave MACs and secrets in free space. A
+//! program that runs is unlinked and no more: the kernel lets nobody write to it, and a program's text
+//! is no secret of this machine.
 
 use std::ffi::OsStr;
 use std::fs::File;
@@ -153,7 +155,7 @@ impl GuestRootMut {
                 .map_err(|errno| failed("removing")(errno.into()))?;
         } else {
             let old = match kind {
-                FileKind::Regular => self.open_old(&path)?,
+                FileKind::Regular => self.open_removed(&path)?,
                 _ => None,
             };
             unlink_in(&dir, path.name(), &path)?;
@@ -198,14 +200,27 @@ impl GuestRootMut {
         match self.root.kind(path)? {
             None => Ok(None),
             Some(FileKind::Regular) => self
-                .root
-                .open_at(path, OFlag::O_RDWR | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK)
-                .map(|fd| Some(File::from(fd)))
+                .open_for_overwriting(path)
+                .map(Some)
                 .map_err(|errno| self.cannot_open(path, errno)),
             Some(_) => Err(Error::io("opening", path)(io::Error::other(
                 "it is not a regular file",
             ))),
         }
+    }
+
+    /// A regular file that goes, open for overwriting; `None` for a program that runs.
+    fn open_removed(&self, path: &GuestPath) -> Result<Option<File>, Error> {
+        match self.open_for_overwriting(path) {
+            Ok(file) => Ok(Some(file)),
+            Err(Errno::ETXTBSY) => Ok(None),
+            Err(errno) => Err(self.cannot_open(path, errno)),
+        }
+    }
+
+    fn open_for_overwriting(&self, path: &GuestPath) -> Result<File, Errno> {
+        let flags = OFlag::O_RDWR | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK;
+        self.root.open_at(path, flags).map(File::from)
     }
 
     /// Why a file cannot be opened for writing, although we are root.

@@ -2,11 +2,13 @@
 //!
 //! Every kernel that the guest can boot is judged, by the modules in its initramfs, what it has
 //! built in, and what its modules need. A rescue kernel and one whose modules are gone are not in
-//! the way. A kernel older than virtio SCSI boots in emulated launch mode, on an IDE disk.
+//! the way. A kernel older than virtio SCSI boots in emulated launch mode, on an IDE disk. Where the
+//! system is on an iSCSI target elsewhere, the image that it boots with stays: see `iscsi/root`.
 
 use std::rc::Rc;
 
-use super::{DOC_IMPORT_LINUX, Rule, RuleMeta};
+use super::iscsi_root::{STAYS, System};
+use super::{DOC_IMPORT_LINUX, KnownDisk, Rule, RuleMeta};
 use crate::error::Error;
 use crate::finding::{Defect, Severity};
 use crate::guest::Guest;
@@ -23,7 +25,7 @@ use crate::root::{COPY, GuestPath};
 #[derive(Debug)]
 pub struct BootInitramfsVirtio {
     images: Rc<Images>,
-    root_drivers: Vec<&'static str>,
+    disk: Rc<KnownDisk>,
 }
 
 /// A defect of an image, and whether building it anew helps.
@@ -33,13 +35,9 @@ struct Judgement {
 }
 
 impl BootInitramfsVirtio {
-    /// The rule, on images that are shared with other rules; `root_drivers` are the drivers of the
-    /// root file system, as far as the disk tells.
-    pub fn new(images: Rc<Images>, root_drivers: Vec<&'static str>) -> Self {
-        Self {
-            images,
-            root_drivers,
-        }
+    /// The rule, on images that are shared with other rules, with what is known of the guest's disk.
+    pub fn new(images: Rc<Images>, disk: Rc<KnownDisk>) -> Self {
+        Self { images, disk }
     }
 
     fn judge(
@@ -173,11 +171,18 @@ impl Rule for BootInitramfsVirtio {
     }
 
     fn check(&self, guest: &Guest<'_>) -> Result<Vec<Defect>, Error> {
-        let root = root_drivers(guest, &self.root_drivers)?;
+        let root = root_drivers(guest, &self.disk.root_drivers)?;
+        let is_elsewhere = System::look(guest, &self.disk)?.is_elsewhere();
         let mut defects = Vec::new();
         for kernel in kernels::bootable(guest)? {
             let judgement = self.judge(guest, &kernel, &root)?;
-            defects.extend(judgement.map(|judgement| judgement.defect));
+            defects.extend(judgement.map(|judgement| {
+                if judgement.rebuild && is_elsewhere {
+                    judgement.defect.hint(STAYS)
+                } else {
+                    judgement.defect
+                }
+            }));
             defects.extend(leftovers(guest, &kernel)?.iter().map(|path| {
                 Defect::in_file(path, "a run that was cut off left a copy of the initramfs")
                     .hint("remove it")
@@ -188,9 +193,11 @@ impl Rule for BootInitramfsVirtio {
     }
 
     fn fix(&self, guest: &mut Guest<'_>) -> Result<(), Error> {
-        let root = root_drivers(guest, &self.root_drivers)?;
+        let root = root_drivers(guest, &self.disk.root_drivers)?;
+        let is_elsewhere = System::look(guest, &self.disk)?.is_elsewhere();
         for kernel in kernels::bootable(guest)? {
             match self.judge(guest, &kernel, &root)? {
+                Some(judgement) if judgement.rebuild && is_elsewhere => {}
                 Some(judgement) if judgement.rebuild => {
                     let image = self.images.get(guest.root(), &kernel.initramfs)?;
                     let image = image.as_deref().and_then(|image| image.as_ref().ok());

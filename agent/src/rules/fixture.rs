@@ -49,7 +49,8 @@ impl Fixture {
         Self::new(&[&[("/var/lib/dpkg/status", "")], files].concat())
     }
 
-    fn host(&self, path: &str) -> std::path::PathBuf {
+    /// Where a path is on the host.
+    pub fn host(&self, path: &str) -> std::path::PathBuf {
         self.dir.path().join(path.trim_start_matches('/'))
     }
 

@@ -1,10 +1,12 @@
 //! `iscsi/credentials`: CHAP names and secrets, and the iSNS server, in the initiator's
 //! configuration and on the kernel command line. Those in records go with the records: see
-//! `iscsi/node-records`. Where the system itself is on a target elsewhere, the command line keeps
-//! what it boots with: see `iscsi/root`.
+//! `iscsi/node-records`. Where the system itself is on a target elsewhere, it logs in with them to
+//! boot, and they stay: see `iscsi/root`.
 
-use super::iscsi_root::is_elsewhere;
-use super::{DOC_CUSTOM_IMAGES, Rule, RuleMeta};
+use std::rc::Rc;
+
+use super::iscsi_root::{STAYS, System};
+use super::{DOC_CUSTOM_IMAGES, KnownDisk, Rule, RuleMeta};
 use crate::error::Error;
 use crate::finding::{Defect, Severity};
 use crate::guest::Guest;
@@ -14,8 +16,10 @@ use crate::parse::iscsi_record::{self, Setting};
 use crate::parse::kargs::{Arg, ArgEdit};
 
 /// The rule.
-#[derive(Debug)]
-pub struct IscsiCredentials;
+#[derive(Debug, Default)]
+pub struct IscsiCredentials {
+    disk: Rc<KnownDisk>,
+}
 
 /// The initiator's configuration, and what Debian's initial ramdisk takes in.
 const FILES: [&str; 3] = [
@@ -45,6 +49,13 @@ const ARGUMENTS: [&str; 10] = [
     "iscsi_in_password",
 ];
 
+impl IscsiCredentials {
+    /// The rule, with what is known of the guest's disk.
+    pub fn new(disk: Rc<KnownDisk>) -> Self {
+        Self { disk }
+    }
+}
+
 impl Rule for IscsiCredentials {
     fn meta(&self) -> RuleMeta {
         RuleMeta {
@@ -58,6 +69,8 @@ impl Rule for IscsiCredentials {
     }
 
     fn check(&self, guest: &Guest<'_>) -> Result<Vec<Defect>, Error> {
+        let is_elsewhere = System::look(guest, &self.disk)?.is_elsewhere();
+        let hint = |remedy| if is_elsewhere { STAYS } else { remedy };
         let mut defects = Vec::new();
         for path in FILES.map(Into::into) {
             let Some(text) = guest.text(&path)? else {
@@ -69,12 +82,9 @@ impl Rule for IscsiCredentials {
                     Defect::in_file(&path, "the initiator holds what belongs to the old storage")
                         .at_line(setting.line)
                         .evidence(format!("{} = (redacted)", setting.key))
-                        .hint("remove the line");
+                        .hint(hint("remove the line"));
                 defects.push(defect);
             }
-        }
-        if is_elsewhere(guest)? {
-            return Ok(defects);
         }
         for copy in kernel_cmdline::copies(guest)? {
             for arg in &copy.kargs.args {
@@ -86,7 +96,9 @@ impl Rule for IscsiCredentials {
                         )
                         .at_line(arg.line)
                         .evidence(format!("{name}=(redacted)"))
-                        .hint("remove the argument from every copy of the command line"),
+                        .hint(hint(
+                            "remove the argument from every copy of the command line",
+                        )),
                     );
                 }
             }
@@ -95,6 +107,9 @@ impl Rule for IscsiCredentials {
     }
 
     fn fix(&self, guest: &mut Guest<'_>) -> Result<(), Error> {
+        if System::look(guest, &self.disk)?.is_elsewhere() {
+            return Ok(());
+        }
         for path in FILES.map(Into::into) {
             let Some(text) = guest.text(&path)? else {
                 continue;
@@ -108,9 +123,6 @@ impl Rule for IscsiCredentials {
                 .map(|setting| Edit::remove(setting.range))
                 .collect();
             guest.write_text(&path, &edit::apply(text, edits))?;
-        }
-        if is_elsewhere(guest)? {
-            return Ok(());
         }
         kernel_cmdline::edit(guest, &mut |arg| match credential(arg) {
             Some(_) => ArgEdit::Remove,
@@ -166,7 +178,7 @@ node.session.timeo.replacement_timeout = 120
     #[test]
     fn credentials_go_and_are_never_shown() {
         let fixture = Fixture::debian(&[("/etc/iscsi/iscsid.conf", CONF)]);
-        let found = fixture.found(&IscsiCredentials);
+        let found = fixture.found(&IscsiCredentials::default());
         assert_eq!(
             found,
             [
@@ -176,7 +188,7 @@ node.session.timeo.replacement_timeout = 120
                 "/etc/iscsi/iscsid.conf:8 isns.address = (redacted)",
             ]
         );
-        let (drafts, left) = fixture.fixed(&IscsiCredentials);
+        let (drafts, left) = fixture.fixed(&IscsiCredentials::default());
         assert_eq!(left, Vec::<String>::new());
         assert_eq!(
             drafts["/etc/iscsi/iscsid.conf"].as_deref(),
@@ -190,30 +202,64 @@ node.session.timeo.replacement_timeout = 120
     }
 
     #[test]
-    fn the_command_line_keeps_only_what_it_boots_with() {
+    fn credentials_go_from_the_command_line() {
         let arguments = "rd.iscsi.initiator=iqn.x:web01 rd.iscsi.username=web01 \
                          rd.iscsi.password=Quartz-Lantern ISCSI_IN_PASSWORD=x";
         let local = format!("root=UUID=x {arguments} rd.iscsi.firmware=1 rd.iscsi.param=a=b\n");
         let fixture = Fixture::debian(&[("/etc/kernel/cmdline", &local)]);
-        let found = fixture.found(&IscsiCredentials);
+        let found = fixture.found(&IscsiCredentials::default());
         assert_eq!(found.len(), 4);
         assert!(found.iter().all(|line| line.ends_with("=(redacted)")));
-        let (drafts, left) = fixture.fixed(&IscsiCredentials);
+        let (drafts, left) = fixture.fixed(&IscsiCredentials::default());
         assert_eq!(left, Vec::<String>::new());
         assert_eq!(
             drafts["/etc/kernel/cmdline"].as_deref(),
             Some("root=UUID=x rd.iscsi.firmware=1 rd.iscsi.param=a=b\n")
         );
-        let elsewhere = format!("netroot=iscsi:192.0.2.5::::iqn.x {arguments}\n");
-        let fixture = Fixture::debian(&[("/etc/kernel/cmdline", &elsewhere)]);
-        assert!(fixture.fixed(&IscsiCredentials).0.is_empty());
+    }
+
+    #[test]
+    fn a_system_elsewhere_keeps_what_it_boots_with() {
+        let arguments = "root=UUID=x iscsi_username=web01 iscsi_password=Quartz-Lantern";
+        let initramfs = "ISCSI_TARGET_IP=192.0.2.5\nISCSI_USERNAME=web01\n\
+                         ISCSI_PASSWORD=Quartz\nISCSI_IN_PASSWORD=Velvet\n";
+        for (path, content, expected) in [
+            ("/etc/iscsi/iscsi.initramfs", initramfs.to_owned(), 3),
+            (
+                "/etc/kernel/cmdline",
+                format!("{arguments} iscsi_target_ip=192.0.2.5 iscsi_target_name=iqn.x\n"),
+                2,
+            ),
+            (
+                "/etc/kernel/cmdline",
+                format!("{arguments} rd.iscsi.target.name=iqn.x\n"),
+                2,
+            ),
+            (
+                "/etc/kernel/cmdline",
+                format!("{arguments} netroot=iscsi:192.0.2.5::::iqn.x\n"),
+                2,
+            ),
+        ] {
+            let fixture = Fixture::debian(&[(path, &content), ("/etc/iscsi/iscsid.conf", CONF)]);
+            let rule = IscsiCredentials::default();
+            let (drafts, left) = fixture.fixed(&rule);
+            assert!(drafts.is_empty(), "{content}");
+            assert_eq!(left.len(), expected + 4, "{left:?}");
+            let found = rule.check(&fixture.guest()).unwrap();
+            assert!(
+                found
+                    .iter()
+                    .all(|defect| defect.hint.contains("iscsi/root"))
+            );
+        }
     }
 
     #[test]
     fn a_shipped_configuration_stays() {
         let shipped = "#node.session.auth.authmethod = CHAP\nnode.session.auth.authmethod = None\n";
         let fixture = Fixture::debian(&[("/etc/iscsi/iscsid.conf", shipped)]);
-        let (drafts, left) = fixture.fixed(&IscsiCredentials);
+        let (drafts, left) = fixture.fixed(&IscsiCredentials::default());
         assert!(drafts.is_empty());
         assert!(left.is_empty());
     }

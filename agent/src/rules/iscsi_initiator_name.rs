@@ -4,9 +4,13 @@
 //! (`startup-checks.sh`) makes a new name where the file says `GenerateName=yes`. Red Hat and SUSE
 //! have `iscsi-init.service`, which makes the file where there is none. Before that unit the name
 //! was made once, when the package was installed: such a guest gets a unit that does the same at
-//! boot. Without systemd, or without `iscsi-iname` to make a name, the name stays.
+//! boot. Without systemd, or without `iscsi-iname` to make a name, the name stays; and so it does
+//! where the system is on a target elsewhere, which knows it by that name: see `iscsi/root`.
 
-use super::{DOC_CUSTOM_IMAGES, Rule, RuleMeta};
+use std::rc::Rc;
+
+use super::iscsi_root::{STAYS, System};
+use super::{DOC_CUSTOM_IMAGES, KnownDisk, Rule, RuleMeta};
 use crate::error::Error;
 use crate::facts::Family;
 use crate::finding::{Defect, Severity};
@@ -16,8 +20,10 @@ use crate::parse::iscsi_record;
 use crate::units;
 
 /// The rule.
-#[derive(Debug)]
-pub struct IscsiInitiatorName;
+#[derive(Debug, Default)]
+pub struct IscsiInitiatorName {
+    disk: Rc<KnownDisk>,
+}
 
 const NAME: &str = "/etc/iscsi/initiatorname.iscsi";
 const GENERATE: &str = "GenerateName=yes";
@@ -41,6 +47,35 @@ enum Remedy {
     Generate(&'static str),
     /// It does not.
     Leave,
+    /// It does not, for the system boots with this one.
+    Keep,
+}
+
+impl IscsiInitiatorName {
+    /// The rule, with what is known of the guest's disk.
+    pub fn new(disk: Rc<KnownDisk>) -> Self {
+        Self { disk }
+    }
+
+    fn remedy(&self, guest: &Guest<'_>) -> Result<Remedy, Error> {
+        if System::look(guest, &self.disk)?.is_elsewhere() {
+            return Ok(Remedy::Keep);
+        }
+        if guest.facts().family == Family::Debian {
+            return Ok(Remedy::Ask);
+        }
+        if units::file(guest, GENERATOR)?.is_some() {
+            return Ok(Remedy::Remove);
+        }
+        if guest.facts().systemd {
+            for iname in INAMES {
+                if guest.exists(&iname.into())? {
+                    return Ok(Remedy::Generate(iname));
+                }
+            }
+        }
+        Ok(Remedy::Leave)
+    }
 }
 
 impl Rule for IscsiInitiatorName {
@@ -60,7 +95,8 @@ impl Rule for IscsiInitiatorName {
         let Some(text) = guest.text(&path)? else {
             return Ok(Vec::new());
         };
-        let hint = match remedy(guest)? {
+        let hint = match self.remedy(guest)? {
+            Remedy::Keep => STAYS,
             Remedy::Ask => "replace the name by GenerateName=yes",
             Remedy::Remove => "remove the file; iscsi-init.service makes a new one at boot",
             Remedy::Generate(_) => "remove the file, and have a unit make a new one at boot",
@@ -97,7 +133,7 @@ impl Rule for IscsiInitiatorName {
         if edits.is_empty() {
             return Ok(());
         }
-        match remedy(guest)? {
+        match self.remedy(guest)? {
             Remedy::Ask => guest.write_text(&path, &edit::apply(text, edits)),
             Remedy::Remove => guest.remove(&path),
             Remedy::Generate(iname) => {
@@ -106,7 +142,7 @@ impl Rule for IscsiInitiatorName {
                 units::enable(guest, OWN_GENERATOR, OWN_TARGET)?;
                 guest.remove(&path)
             }
-            Remedy::Leave => Ok(()),
+            Remedy::Leave | Remedy::Keep => Ok(()),
         }
     }
 }
@@ -130,23 +166,6 @@ ExecStart=/bin/sh -c 'echo \"InitiatorName=`{iname}`\" >{NAME}'
 WantedBy={OWN_TARGET}
 "
     )
-}
-
-fn remedy(guest: &Guest<'_>) -> Result<Remedy, Error> {
-    if guest.facts().family == Family::Debian {
-        return Ok(Remedy::Ask);
-    }
-    if units::file(guest, GENERATOR)?.is_some() {
-        return Ok(Remedy::Remove);
-    }
-    if guest.facts().systemd {
-        for iname in INAMES {
-            if guest.exists(&iname.into())? {
-                return Ok(Remedy::Generate(iname));
-            }
-        }
-    }
-    Ok(Remedy::Leave)
 }
 
 #[cfg(test)]
@@ -187,11 +206,28 @@ mod tests {
         ] {
             let mut fixture = Fixture::debian(&files);
             fixture.facts.family = family;
-            let (mut drafts, still) = fixture.fixed(&IscsiInitiatorName);
+            let (mut drafts, still) = fixture.fixed(&IscsiInitiatorName::default());
             assert_eq!(drafts.remove(NAME), drafted, "{family:?}");
             assert!(drafts.is_empty());
             assert_eq!(still.len(), left, "{family:?} {still:?}");
         }
+    }
+
+    #[test]
+    fn a_system_elsewhere_keeps_the_name_that_its_target_knows() {
+        let fixture = Fixture::debian(&[
+            (
+                NAME,
+                "InitiatorName=iqn.1993-08.org.debian:01:9f3c1d2e7a4b\n",
+            ),
+            ("/etc/iscsi/iscsi.initramfs", "ISCSI_TARGET_IP=192.0.2.5\n"),
+        ]);
+        let rule = IscsiInitiatorName::default();
+        let (drafts, left) = fixture.fixed(&rule);
+        assert!(drafts.is_empty());
+        assert_eq!(left.len(), 1);
+        let found = rule.check(&fixture.guest()).unwrap();
+        assert!(found[0].hint.contains("iscsi/root"));
     }
 
     #[test]
@@ -201,7 +237,7 @@ mod tests {
             let mut fixture = Fixture::debian(&[(NAME, named), ("/sbin/iscsi-iname", "")]);
             fixture.facts.family = Family::RedHat;
             fixture.facts.systemd = systemd;
-            let (drafts, still) = fixture.fixed(&IscsiInitiatorName);
+            let (drafts, still) = fixture.fixed(&IscsiInitiatorName::default());
             if !systemd {
                 assert!(drafts.is_empty());
                 assert_eq!(still.len(), 1);

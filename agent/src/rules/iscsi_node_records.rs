@@ -2,9 +2,13 @@
 //!
 //! open-iscsi keeps its records below `/etc/iscsi` (Debian, SUSE) or `/var/lib/iscsi` (Red Hat);
 //! both are looked at, since a guest that was upgraded may have either. The directories stay, and so
-//! do the interfaces that the packages bring.
+//! do the interfaces that the packages bring. Where the system is on a target elsewhere, the
+//! records of that target stay: see `iscsi/root`.
 
-use super::{DOC_CUSTOM_IMAGES, Rule, RuleMeta};
+use std::rc::Rc;
+
+use super::iscsi_root::{STAYS, System};
+use super::{DOC_CUSTOM_IMAGES, KnownDisk, Rule, RuleMeta};
 use crate::error::Error;
 use crate::finding::{Defect, Severity};
 use crate::guest::Guest;
@@ -12,8 +16,19 @@ use crate::parse::iscsi_record;
 use crate::root::GuestPath;
 
 /// The rule.
-#[derive(Debug)]
-pub struct IscsiNodeRecords;
+#[derive(Debug, Default)]
+pub struct IscsiNodeRecords {
+    disk: Rc<KnownDisk>,
+}
+
+/// A file, link or directory of a table.
+struct Record {
+    path: GuestPath,
+    /// What it holds.
+    holds: &'static str,
+    /// Whether the system needs it to boot.
+    stays: bool,
+}
 
 /// Where records are kept.
 const DATABASES: [&str; 2] = ["/etc/iscsi", "/var/lib/iscsi"];
@@ -32,6 +47,41 @@ const SHIPPED_INTERFACES: [&str; 2] = ["default", "iface.example"];
 /// Settings worth showing; none is a secret.
 const SHOWN: [&str; 3] = ["node.startup", "iface.hwaddress", "iface.net_ifacename"];
 
+impl IscsiNodeRecords {
+    /// The rule, with what is known of the guest's disk.
+    pub fn new(disk: Rc<KnownDisk>) -> Self {
+        Self { disk }
+    }
+
+    fn records(&self, guest: &Guest<'_>) -> Result<Vec<Record>, Error> {
+        let system = System::look(guest, &self.disk)?;
+        let mut records: Vec<Record> = Vec::new();
+        for database in DATABASES {
+            for (table, holds) in TABLES {
+                for path in guest.list(&GuestPath::from(database).join(table))? {
+                    let shipped = table == "ifaces"
+                        && SHIPPED_INTERFACES.iter().any(|name| path.name() == *name);
+                    // One database may be a link to the other.
+                    let known = records.iter().any(|known| known.path == path);
+                    if shipped || known {
+                        continue;
+                    }
+                    let mut names = vec![path.name().to_string_lossy().into_owned()];
+                    for inner in guest.list(&path)? {
+                        names.push(inner.name().to_string_lossy().into_owned());
+                    }
+                    records.push(Record {
+                        stays: system.needs_record(table, &names),
+                        path,
+                        holds,
+                    });
+                }
+            }
+        }
+        Ok(records)
+    }
+}
+
 impl Rule for IscsiNodeRecords {
     fn meta(&self) -> RuleMeta {
         RuleMeta {
@@ -46,40 +96,27 @@ impl Rule for IscsiNodeRecords {
 
     fn check(&self, guest: &Guest<'_>) -> Result<Vec<Defect>, Error> {
         let mut defects = Vec::new();
-        for (record, holds) in records(guest)? {
-            let defect = Defect::in_file(&record, format!("the initiator remembers {holds}"))
-                .evidence(evidence(guest, &record)?)
-                .hint("log out of the target and delete the record: iscsiadm -m node -o delete");
+        for Record { path, holds, stays } in self.records(guest)? {
+            let defect = Defect::in_file(&path, format!("the initiator remembers {holds}"))
+                .evidence(evidence(guest, &path)?)
+                .hint(if stays {
+                    STAYS
+                } else {
+                    "log out of the target and delete the record: iscsiadm -m node -o delete"
+                });
             defects.push(defect);
         }
         Ok(defects)
     }
 
     fn fix(&self, guest: &mut Guest<'_>) -> Result<(), Error> {
-        for (record, _) in records(guest)? {
-            guest.remove(&record)?;
+        for record in self.records(guest)? {
+            if !record.stays {
+                guest.remove(&record.path)?;
+            }
         }
         Ok(())
     }
-}
-
-/// The records, each a file, link or directory of a table, and what they hold.
-fn records(guest: &Guest<'_>) -> Result<Vec<(GuestPath, &'static str)>, Error> {
-    let mut records: Vec<(GuestPath, &str)> = Vec::new();
-    for database in DATABASES {
-        for (table, holds) in TABLES {
-            for record in guest.list(&GuestPath::from(database).join(table))? {
-                let shipped = table == "ifaces"
-                    && SHIPPED_INTERFACES.iter().any(|name| record.name() == *name);
-                // One database may be a link to the other.
-                let known = records.iter().any(|(known, _)| *known == record);
-                if !shipped && !known {
-                    records.push((record, holds));
-                }
-            }
-        }
-    }
-    Ok(records)
 }
 
 /// The portals that a record names, and the settings worth showing.
@@ -145,7 +182,7 @@ mod tests {
             &format!("{target}/192.0.2.5,3260,1"),
         );
         assert_eq!(
-            fixture.found(&IscsiNodeRecords),
+            fixture.found(&IscsiNodeRecords::default()),
             [
                 format!("{target} 192.0.2.5,3260,1, node.startup = automatic"),
                 format!("{discovery} iqn.x,192.0.2.5,3260,1,default, st_config"),
@@ -153,7 +190,7 @@ mod tests {
                 "/var/lib/iscsi/static/x ".into(),
             ]
         );
-        let (drafts, left) = fixture.fixed(&IscsiNodeRecords);
+        let (drafts, left) = fixture.fixed(&IscsiNodeRecords::default());
         assert_eq!(left, Vec::<String>::new());
         assert_eq!(
             drafts.into_iter().collect::<Vec<_>>(),
@@ -185,8 +222,12 @@ mod tests {
                     (&format!("{database}/ifaces/iface.example"), "# x\n"),
                     (&format!("{database}/ifaces/default"), "# x\n"),
                 ]);
-                assert_eq!(fixture.found(&IscsiNodeRecords).len(), 1, "{path}");
-                let (drafts, left) = fixture.fixed(&IscsiNodeRecords);
+                assert_eq!(
+                    fixture.found(&IscsiNodeRecords::default()).len(),
+                    1,
+                    "{path}"
+                );
+                let (drafts, left) = fixture.fixed(&IscsiNodeRecords::default());
                 assert_eq!(left, Vec::<String>::new());
                 assert_eq!(drafts.len(), 1, "{path}");
             }
@@ -194,7 +235,65 @@ mod tests {
     }
 
     #[test]
+    fn a_system_elsewhere_keeps_the_records_of_its_own_target() {
+        let own = "/etc/iscsi/nodes/iqn.x:system";
+        let other = "/etc/iscsi/nodes/iqn.x:data";
+        let discovery = "/etc/iscsi/send_targets/192.0.2.5,3260";
+        let strange = "/etc/iscsi/send_targets/192.0.2.6,3260";
+        let interface = "/etc/iscsi/ifaces/ens192";
+        let records = [
+            (format!("{own}/192.0.2.5,3260,1/default"), NODE),
+            (format!("{other}/192.0.2.5,3260,1/default"), NODE),
+            (format!("{discovery}/st_config"), "x = y\n"),
+            (format!("{strange}/st_config"), "x = y\n"),
+            (interface.to_owned(), "iface.iscsi_ifacename = ens192\n"),
+        ];
+        for (path, content, gone) in [
+            (
+                "/etc/iscsi/iscsi.initramfs",
+                "ISCSI_TARGET_NAME=iqn.x:system\nISCSI_TARGET_IP=192.0.2.5\n",
+                vec![other, strange],
+            ),
+            (
+                "/etc/kernel/cmdline",
+                "netroot=iscsi:u:p@192.0.2.5:::1:iqn.x:system ro\n",
+                vec![other, strange],
+            ),
+            (
+                "/etc/kernel/cmdline",
+                "root=UUID=x iscsi_target_ip=192.0.2.5\n",
+                vec![strange],
+            ),
+            (
+                "/etc/fstab",
+                "/dev/disk/by-path/ip-192.0.2.5:3260-iscsi-iqn.x:system-lun-1-part1 / ext4\n",
+                vec![other, strange],
+            ),
+            (
+                "/etc/fstab",
+                "/dev/disk/by-path/ip-192.0.2.5:3260-iscsi-iqn.x:z-lun-1 /srv ext4\n",
+                vec![interface, other, own, discovery, strange],
+            ),
+        ] {
+            let mut files: Vec<(&str, &str)> = vec![(path, content)];
+            files.extend(records.iter().map(|(path, text)| (path.as_str(), *text)));
+            let fixture = Fixture::debian(&files);
+            let rule = IscsiNodeRecords::default();
+            let (drafts, left) = fixture.fixed(&rule);
+            assert_eq!(drafts.into_keys().collect::<Vec<_>>(), gone, "{content}");
+            assert_eq!(left.len(), records.len() - gone.len());
+            let found = rule.check(&fixture.guest()).unwrap();
+            let stays = found.iter().filter(|defect| defect.hint == STAYS).count();
+            assert_eq!(stays, left.len());
+        }
+    }
+
+    #[test]
     fn no_initiator_no_records() {
-        assert!(Fixture::debian(&[]).found(&IscsiNodeRecords).is_empty());
+        assert!(
+            Fixture::debian(&[])
+                .found(&IscsiNodeRecords::default())
+                .is_empty()
+        );
     }
 }

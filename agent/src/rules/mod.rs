@@ -56,6 +56,9 @@ use crate::error::Error;
 use crate::finding::{Defect, Severity};
 use crate::guest::Guest;
 use crate::initramfs::images::Images;
+use crate::live::Record;
+use crate::live::kernel::Kernel;
+use crate::live::volumes::Volumes;
 
 /// What stays the same about a rule.
 #[derive(Debug, Clone, Copy, Serialize)]
@@ -122,31 +125,53 @@ pub struct KnownDisk {
     pub root_drivers: Vec<&'static str>,
     /// Whether the guest is the running system, whose kernel can be asked as well.
     pub is_running: bool,
+    /// What the running system had attached over iSCSI and lets go of by itself, since it stops.
+    pub stopped: Option<Record>,
+}
+
+impl KnownDisk {
+    /// The volumes of data that the guest has from iSCSI, as far as the kernel can be asked.
+    ///
+    /// # Errors
+    ///
+    /// The kernel's files could not be read.
+    pub fn volumes<'a>(&self, guest: &Guest<'a>) -> Result<Volumes<'a>, Error> {
+        let kernel = Kernel(guest.root());
+        if !self.is_running {
+            return Ok(Volumes::none(kernel));
+        }
+        Volumes::read(kernel, &self.stopped.clone().unwrap_or_default())
+    }
 }
 
 /// Every rule of the agent, in the order in which they are applied. Nothing need be known of the
 /// disk.
 pub fn catalogue(disk: KnownDisk) -> Vec<Box<dyn Rule>> {
     let images = Rc::new(Images::default());
+    let disk = Rc::new(disk);
     vec![
         Box::new(net_mac::NetMac),
         Box::new(net_static::NetStatic),
         Box::new(net_name_pinned::NetNamePinned),
         Box::new(net_no_dhcp::NetNoDhcp),
         Box::new(net_udev::NetUdev),
-        Box::new(net_cmdline::NetCmdline),
+        Box::new(net_cmdline::NetCmdline::new(Rc::clone(&disk))),
         Box::new(net_dhcp_identity::NetDhcpIdentity),
         Box::new(net_dhcp_client::NetDhcpClient),
         Box::new(net_reserved_address::NetReservedAddress),
         Box::new(net_hosts::NetHosts),
         Box::new(net_resolver::NetResolver),
         Box::new(boot_remote_storage::BootRemoteStorage),
-        Box::new(iscsi_session::IscsiSession::new(disk.is_running)),
-        Box::new(iscsi_node_records::IscsiNodeRecords),
-        Box::new(iscsi_credentials::IscsiCredentials),
-        Box::new(iscsi_initiator_name::IscsiInitiatorName),
-        Box::new(iscsi_mount::IscsiMount::new(disk.local.clone())),
-        Box::new(iscsi_root::IscsiRoot::new(disk.local, disk.is_running)),
+        Box::new(iscsi_session::IscsiSession::new(
+            disk.is_running && disk.stopped.is_none(),
+        )),
+        Box::new(iscsi_node_records::IscsiNodeRecords::new(Rc::clone(&disk))),
+        Box::new(iscsi_credentials::IscsiCredentials::new(Rc::clone(&disk))),
+        Box::new(iscsi_initiator_name::IscsiInitiatorName::new(Rc::clone(
+            &disk,
+        ))),
+        Box::new(iscsi_mount::IscsiMount::new(Rc::clone(&disk))),
+        Box::new(iscsi_root::IscsiRoot::new(Rc::clone(&disk))),
         Box::new(iscsi_other_storage::IscsiOtherStorage),
         Box::new(identity_machine_id::IdentityMachineId),
         Box::new(identity_random_seed::IdentityRandomSeed),
@@ -163,14 +188,14 @@ pub fn catalogue(disk: KnownDisk) -> Vec<Box<dyn Rule>> {
         // Images are judged by what the rules before make of the files that they hold.
         Box::new(boot_initramfs_virtio::BootInitramfsVirtio::new(
             Rc::clone(&images),
-            disk.root_drivers.clone(),
+            Rc::clone(&disk),
         )),
         Box::new(boot_initramfs_pins::BootInitramfsPins::new(
             images,
-            disk.root_drivers,
+            Rc::clone(&disk),
         )),
         Box::new(clean_logs::CleanLogs),
-        Box::new(clean_caches::CleanCaches),
+        Box::new(clean_caches::CleanCaches::new(disk.is_running)),
         Box::new(clean_histories::CleanHistories),
         // Last, for it looks at what all the others drafted.
         Box::new(access_selinux_labels::AccessSelinuxLabels),

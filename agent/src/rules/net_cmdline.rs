@@ -2,14 +2,17 @@
 //!
 //! dracut.cmdline(7) and the kernel's `Documentation/admin-guide/nfs/nfsroot.rst` say what the
 //! parameters mean. What OCI's own images boot with is left alone: DHCP, `rd.neednet`,
-//! `rd.iscsi.firmware`, and `netroot=` of the boot volume at 169.254.0.2.
+//! `rd.iscsi.firmware`, and `netroot=` of the boot volume at 169.254.0.2. Where the system is on a
+//! target elsewhere, everything stays that it reaches the target with: see `iscsi/root`.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
+use std::rc::Rc;
 use std::sync::LazyLock;
 
 use regex::Regex;
 
-use super::{DOC_IMPORT_LINUX, Rule, RuleMeta};
+use super::iscsi_root::{STAYS, System};
+use super::{DOC_IMPORT_LINUX, KnownDisk, Rule, RuleMeta};
 use crate::error::Error;
 use crate::finding::{Defect, Severity};
 use crate::guest::Guest;
@@ -17,8 +20,10 @@ use crate::kernel_cmdline;
 use crate::parse::kargs::{Arg, ArgEdit};
 
 /// The rule.
-#[derive(Debug)]
-pub struct NetCmdline;
+#[derive(Debug, Default)]
+pub struct NetCmdline {
+    disk: Rc<KnownDisk>,
+}
 
 /// Where OCI serves the boot volume.
 pub(super) const BOOT_PORTAL: &str = "169.254.0.2";
@@ -58,6 +63,13 @@ pub(super) enum Verdict {
     Portal,
 }
 
+impl NetCmdline {
+    /// The rule, with what is known of the guest's disk.
+    pub fn new(disk: Rc<KnownDisk>) -> Self {
+        Self { disk }
+    }
+}
+
 impl Rule for NetCmdline {
     fn meta(&self) -> RuleMeta {
         RuleMeta {
@@ -71,6 +83,11 @@ impl Rule for NetCmdline {
     }
 
     fn check(&self, guest: &Guest<'_>) -> Result<Vec<Defect>, Error> {
+        let remedy = if System::look(guest, &self.disk)?.is_elsewhere() {
+            STAYS
+        } else {
+            "remove the argument from every copy of the command line"
+        };
         let mut defects = Vec::new();
         for copy in kernel_cmdline::copies(guest)? {
             for arg in &copy.kargs.args {
@@ -80,7 +97,7 @@ impl Rule for NetCmdline {
                         &copy.path,
                         "the kernel command line sets up the network of the old machine",
                     )
-                    .hint("remove the argument from every copy of the command line"),
+                    .hint(remedy),
                     Verdict::Portal => Defect::in_file(
                         &copy.path,
                         "the kernel command line attaches an iSCSI target that OCI does not reach",
@@ -97,6 +114,10 @@ impl Rule for NetCmdline {
     }
 
     fn fix(&self, guest: &mut Guest<'_>) -> Result<(), Error> {
+        // Without its address the system would not reach the target that it boots from.
+        if System::look(guest, &self.disk)?.is_elsewhere() {
+            return Ok(());
+        }
         kernel_cmdline::edit(guest, &mut |arg| match verdict(&arg.text) {
             Verdict::Pin => ArgEdit::Remove,
             Verdict::Fine | Verdict::Portal => ArgEdit::Keep,
@@ -218,13 +239,13 @@ mod tests {
             ("/etc/kernel/cmdline", "ip=dhcp rd.neednet=1\n"),
         ]);
         assert_eq!(
-            fixture.found(&NetCmdline),
+            fixture.found(&NetCmdline::default()),
             [
                 "/etc/default/grub:2 ip=192.0.2.9::192.0.2.1:255.255.255.0:h:ens192:none",
                 "/boot/grub/grub.cfg:2 ifname=eth0:00:50:56:8a:3c:d1",
             ]
         );
-        let (drafts, left) = fixture.fixed(&NetCmdline);
+        let (drafts, left) = fixture.fixed(&NetCmdline::default());
         assert_eq!(left, Vec::<String>::new());
         assert_eq!(drafts.len(), 2);
         assert_eq!(
@@ -238,12 +259,25 @@ mod tests {
     }
 
     #[test]
+    fn a_system_elsewhere_keeps_the_address_that_it_boots_with() {
+        let line = "ro root=UUID=x ip=192.0.2.9::192.0.2.1:255.255.255.0:h:ens192:none \
+                    iscsi_target_name=iqn.x:y\n";
+        let fixture = Fixture::debian(&[("/etc/kernel/cmdline", line)]);
+        let rule = NetCmdline::default();
+        let (drafts, left) = fixture.fixed(&rule);
+        assert!(drafts.is_empty());
+        assert_eq!(left.len(), 1);
+        let found = rule.check(&fixture.guest()).unwrap();
+        assert!(found[0].hint.contains("iscsi/root"));
+    }
+
+    #[test]
     fn a_portal_elsewhere_stays_and_is_reported_without_its_password() {
         let fixture = Fixture::debian(&[(
             "/etc/kernel/cmdline",
             "ro netroot=iscsi:user:s3cr3t@192.0.2.5::3260::iqn.x\n",
         )]);
-        let (drafts, left) = fixture.fixed(&NetCmdline);
+        let (drafts, left) = fixture.fixed(&NetCmdline::default());
         assert!(drafts.is_empty());
         assert_eq!(left, ["/etc/kernel/cmdline:1 netroot=(redacted)"]);
     }

@@ -27,7 +27,11 @@ pub fn stop(root: &GuestRootMut, shell: &dyn GuestShell) -> Result<Option<Outcom
         return Err(Error::Shutdown(ShutdownError::NotStopping));
     }
     disarm(root)?;
-    let rules = rules::catalogue(rules::KnownDisk::default());
+    let rules = rules::catalogue(rules::KnownDisk {
+        is_running: true,
+        stopped: Some(order.manifest.detached.clone()),
+        ..rules::KnownDisk::default()
+    });
     let planned = run::plan(root.reader(), &rules, &order.selection, shell)?;
     let now = Manifest::of(root.reader(), Machine::default(), planned.plan())?;
     let lacking = lacking(&order.manifest, &now);

@@ -64,7 +64,7 @@ pub fn rules(layout: &Layout, mounts: &[GuestMount], loader: Loader) -> Vec<Box<
     let mut rules = catalogue(KnownDisk {
         local: volumes.sources(),
         root_drivers: vec![root.map_or("", |mount| mount.file_system)],
-        is_running: false,
+        ..KnownDisk::default()
     });
     let chain = Rc::new(Chain::new(loader, layout, mounts));
     let own: [Box<dyn Rule>; 12] = [

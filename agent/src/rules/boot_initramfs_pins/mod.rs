@@ -2,13 +2,15 @@
 //!
 //! The tools that build images copy configuration into them, so what was removed from `/etc` lives
 //! on there and acts before root is mounted. The same scanners read both. A copy of what the guest
-//! still has is that file's matter: building the image anew would bring it back.
+//! still has is that file's matter: building the image anew would bring it back. Where the system is
+//! on an iSCSI target elsewhere, the image that it boots with stays: see `iscsi/root`.
 
 mod judge;
 
 use std::rc::Rc;
 
-use super::{DOC_IMPORT_LINUX, Rule, RuleMeta};
+use super::iscsi_root::{STAYS, System};
+use super::{DOC_IMPORT_LINUX, KnownDisk, Rule, RuleMeta};
 use crate::error::Error;
 use crate::finding::{Defect, Severity};
 use crate::guest::Guest;
@@ -27,17 +29,13 @@ use judge::Pin;
 #[derive(Debug)]
 pub struct BootInitramfsPins {
     images: Rc<Images>,
-    root_drivers: Vec<&'static str>,
+    disk: Rc<KnownDisk>,
 }
 
 impl BootInitramfsPins {
-    /// The rule, on images that are shared with other rules; `root_drivers` are the drivers of the
-    /// root file system, as far as the disk tells.
-    pub fn new(images: Rc<Images>, root_drivers: Vec<&'static str>) -> Self {
-        Self {
-            images,
-            root_drivers,
-        }
+    /// The rule, on images that are shared with other rules, with what is known of the guest's disk.
+    pub fn new(images: Rc<Images>, disk: Rc<KnownDisk>) -> Self {
+        Self { images, disk }
     }
 }
 
@@ -54,7 +52,8 @@ impl Rule for BootInitramfsPins {
     }
 
     fn check(&self, guest: &Guest<'_>) -> Result<Vec<Defect>, Error> {
-        let root = root_drivers(guest, &self.root_drivers)?;
+        let root = root_drivers(guest, &self.disk.root_drivers)?;
+        let is_elsewhere = System::look(guest, &self.disk)?.is_elsewhere();
         let mut defects = Vec::new();
         for kernel in kernels::bootable(guest)? {
             let image = self.images.get(guest.root(), &kernel.initramfs)?;
@@ -66,10 +65,14 @@ impl Rule for BootInitramfsPins {
             if found.is_empty() {
                 continue;
             }
-            let hint = format!(
-                "see that the guest's own files are clean, then {}",
-                rebuild::hint(guest, &kernel, &root)?
-            );
+            let hint = if is_elsewhere {
+                STAYS.to_owned()
+            } else {
+                format!(
+                    "see that the guest's own files are clean, then {}",
+                    rebuild::hint(guest, &kernel, &root)?
+                )
+            };
             defects.extend(found.into_iter().map(|Found { inner, pin, .. }| {
                 let severity = match kernel.role {
                     Role::Installed => pin.severity,
@@ -88,7 +91,10 @@ impl Rule for BootInitramfsPins {
     }
 
     fn fix(&self, guest: &mut Guest<'_>) -> Result<(), Error> {
-        let root = root_drivers(guest, &self.root_drivers)?;
+        if System::look(guest, &self.disk)?.is_elsewhere() {
+            return Ok(());
+        }
+        let root = root_drivers(guest, &self.disk.root_drivers)?;
         for kernel in kernels::bootable(guest)? {
             let image = self.images.get(guest.root(), &kernel.initramfs)?;
             let Some(Ok(image)) = image.as_deref() else {
@@ -104,6 +110,14 @@ impl Rule for BootInitramfsPins {
         Ok(())
     }
 }
+
+/// Files and directories inside, and where the guest has them.
+const MOVED: [(&str, &str); 4] = [
+    ("etc/iscsi.initramfs", "/etc/iscsi/iscsi.initramfs"),
+    ("etc/initiatorname.iscsi", "/etc/iscsi/initiatorname.iscsi"),
+    ("conf/initramfs.conf", "/etc/initramfs-tools/initramfs.conf"),
+    ("conf/conf.d/", "/etc/initramfs-tools/conf.d/"),
+];
 
 /// A pin and the file inside that holds it.
 struct Found {
@@ -127,7 +141,7 @@ fn pins(image: &Initramfs, guest: &Guest<'_>, root: &[&str]) -> Result<Vec<Found
         if is_vendors(path, content, guest)? {
             continue;
         }
-        let own = GuestPath::new(path);
+        let own = source(path);
         let same = guest.read(&own)?.as_deref() == Some(content);
         // An image for every machine does not take this file along.
         let stale = !same || own.is_below(&"/etc/lvm/devices".into());
@@ -138,6 +152,17 @@ fn pins(image: &Initramfs, guest: &Guest<'_>, root: &[&str]) -> Result<Vec<Found
         }));
     }
     Ok(found)
+}
+
+/// The guest's file that a file inside is made from: mkinitramfs and the hook of open-iscsi put some
+/// at another place.
+fn source(path: &str) -> GuestPath {
+    for (inside, own) in MOVED {
+        if let Some(rest) = path.strip_prefix(inside) {
+            return GuestPath::new(format!("{own}{rest}"));
+        }
+    }
+    GuestPath::new(path)
 }
 
 /// Whether a file inside is a copy of one that belongs to the distribution. An image has it below

@@ -11,7 +11,7 @@ const PIN: &str = "SUBSYSTEM==\"net\", ATTR{address}==\"52:54:00:12:34:56\", NAM
 const UPDATE: (&str, &str) = ("/usr/sbin/update-initramfs", "");
 
 fn rule() -> BootInitramfsPins {
-    BootInitramfsPins::new(Rc::default(), Vec::new())
+    BootInitramfsPins::new(Rc::default(), Rc::default())
 }
 
 fn guest(inside: &[(&str, &str)], more: &[(&str, &str)]) -> Fixture {
@@ -64,6 +64,69 @@ fn what_packages_ship_is_no_copy() {
     assert!(apart.check(&rule()).is_empty());
     let copied = guest(&[(link, text)], &[]);
     assert_eq!(copied.check(&rule()).len(), 1);
+}
+
+#[test]
+fn copies_are_compared_with_what_they_are_made_from() {
+    let address = "IP=192.0.2.7::192.0.2.1:255.255.255.0::eth0:off\n";
+    for (inside, own, text) in [
+        (
+            "etc/initiatorname.iscsi",
+            "/etc/iscsi/initiatorname.iscsi",
+            "InitiatorName=iqn.x:web01\n",
+        ),
+        (
+            "conf/initramfs.conf",
+            "/etc/initramfs-tools/initramfs.conf",
+            address,
+        ),
+        ("conf/conf.d/ip", "/etc/initramfs-tools/conf.d/ip", address),
+    ] {
+        let fixture = guest(&[(inside, text)], &[(own, text)]);
+        assert_eq!(fixture.check(&rule()).len(), 1, "{inside}");
+        assert!(!rebuilds(&fixture, &[&rule()]), "{inside}");
+        assert!(rebuilds(&guest(&[(inside, text)], &[]), &[&rule()]));
+    }
+    // Whatever the guest still has of this puts the system elsewhere.
+    let text = "ISCSI_TARGET_IP=192.0.2.9\n";
+    assert_eq!(
+        source("etc/iscsi.initramfs"),
+        "/etc/iscsi/iscsi.initramfs".into()
+    );
+    assert!(rebuilds(
+        &guest(&[("etc/iscsi.initramfs", text)], &[]),
+        &[&rule()]
+    ));
+}
+
+#[test]
+fn the_image_of_a_system_elsewhere_stays() {
+    let inside = [
+        (RULES, PIN),
+        (
+            "etc/cmdline.d/95iscsi.conf",
+            "netroot=iscsi:192.0.2.9::::iqn.x\n",
+        ),
+        ("etc/initiatorname.iscsi", "InitiatorName=iqn.x:web01\n"),
+    ];
+    for (path, text) in [
+        ("/etc/iscsi/iscsi.initramfs", "ISCSI_TARGET_IP=192.0.2.9\n"),
+        (
+            "/etc/kernel/cmdline",
+            "root=UUID=x rd.iscsi.target.name=iqn.x\n",
+        ),
+    ] {
+        let fixture = guest(&inside, &[(path, text)]);
+        let found = fixture.check(&rule());
+        assert_eq!(found.len(), inside.len());
+        assert!(
+            found
+                .iter()
+                .all(|defect| defect.hint.contains("iscsi/root"))
+        );
+        assert!(!rebuilds(&fixture, &[&rule()]));
+    }
+    assert!(rebuilds(&guest(&inside, &[]), &[&rule()]));
 }
 
 #[test]

@@ -30,7 +30,7 @@ const DRACUT: (&str, &str) = (
 const IMAGE: &str = "/boot/initramfs-5.14.img";
 
 fn rule() -> BootInitramfsVirtio {
-    BootInitramfsVirtio::new(Rc::default(), Vec::new())
+    BootInitramfsVirtio::new(Rc::default(), Rc::default())
 }
 
 /// A guest with the kernel 5.14, more files, and an image.

@@ -4,23 +4,27 @@
 //! `/etc/systemd/system`, and the names that multipath remembers. A volume is known by its path
 //! (`/dev/disk/by-path/ip-…-iscsi-…`), by a unit of the initiator that its entry requires, or by
 //! `_netdev` on a block device. The last says nothing where `/` has it as well: Oracle's own
-//! images set it on every local file system. What the system itself needs is the subject of
-//! `iscsi/root`.
+//! images set it on every local file system. On the running system the kernel knows as well which
+//! devices and mounts are on such volumes, whatever an entry calls them. What the system itself
+//! needs is the subject of `iscsi/root`.
 
 mod multipath;
 mod tables;
 mod units;
 
-use super::{DOC_CUSTOM_IMAGES, Rule, RuleMeta};
+use std::rc::Rc;
+
+use super::{DOC_CUSTOM_IMAGES, KnownDisk, Rule, RuleMeta};
 use crate::error::Error;
 use crate::finding::{Defect, Severity};
 use crate::guest::Guest;
+use crate::live::volumes::Volumes;
 use crate::parse::fstab;
 
 /// The rule.
 #[derive(Debug, Default)]
 pub struct IscsiMount {
-    local: Vec<String>,
+    disk: Rc<KnownDisk>,
 }
 
 /// File systems that have no block device, so that `_netdev` on them is right.
@@ -42,10 +46,10 @@ const NETWORK_FILE_SYSTEMS: [&str; 14] = [
 ];
 
 impl IscsiMount {
-    /// The rule, with the `fstab` sources of the file systems on the guest's own disk, such as
-    /// `UUID=…`: `_netdev` on one of them means no iSCSI.
-    pub fn new(local: Vec<String>) -> Self {
-        Self { local }
+    /// The rule, with what is known of the guest's disk: `_netdev` on a file system on it means no
+    /// iSCSI.
+    pub fn new(disk: Rc<KnownDisk>) -> Self {
+        Self { disk }
     }
 }
 
@@ -62,27 +66,32 @@ impl Rule for IscsiMount {
     }
 
     fn check(&self, guest: &Guest<'_>) -> Result<Vec<Defect>, Error> {
-        let mut defects = tables::check(guest, &self.local)?;
-        defects.extend(units::check(guest)?);
+        let volumes = self.disk.volumes(guest)?;
+        let mut defects = tables::check(guest, &self.disk, &volumes)?;
+        defects.extend(units::check(guest, &volumes)?);
         defects.extend(multipath::check(guest)?);
         Ok(defects)
     }
 
     fn fix(&self, guest: &mut Guest<'_>) -> Result<(), Error> {
-        tables::fix(guest, &self.local)?;
-        units::fix(guest)?;
+        let volumes = self.disk.volumes(guest)?;
+        tables::fix(guest, &self.disk, &volumes)?;
+        units::fix(guest, &volumes)?;
         multipath::fix(guest)
     }
 }
 
-/// The entries of `fstab` that need iSCSI and without which the system does not run. `local` is as
-/// with [`IscsiMount::new`].
+/// The entries of `fstab` that need iSCSI and without which the system does not run.
 ///
 /// # Errors
 ///
 /// The guest could not be read.
-pub fn essential(guest: &Guest<'_>, local: &[String]) -> Result<Vec<fstab::Entry>, Error> {
-    tables::essential(guest, local)
+pub fn essential(
+    guest: &Guest<'_>,
+    disk: &KnownDisk,
+    volumes: &Volumes<'_>,
+) -> Result<Vec<fstab::Entry>, Error> {
+    tables::essential(guest, disk, volumes)
 }
 
 /// Whether an entry of `table` mounts a volume that was attached over iSCSI.

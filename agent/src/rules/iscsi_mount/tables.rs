@@ -6,8 +6,10 @@ use super::{is_block_device, is_iscsi_path, needs_iscsi};
 use crate::error::Error;
 use crate::finding::{Defect, Severity};
 use crate::guest::Guest;
+use crate::live::volumes::Volumes;
 use crate::parse::edit::{self, Edit};
 use crate::parse::fstab::{self, Entry};
+use crate::rules::KnownDisk;
 
 const FSTAB: &str = "/etc/fstab";
 const CRYPTTAB: &str = "/etc/crypttab";
@@ -21,10 +23,14 @@ struct Encrypted {
     range: Range<usize>,
 }
 
-pub(super) fn check(guest: &Guest<'_>, local: &[String]) -> Result<Vec<Defect>, Error> {
-    let encrypted = encrypted(guest, local)?;
+pub(super) fn check(
+    guest: &Guest<'_>,
+    disk: &KnownDisk,
+    volumes: &Volumes<'_>,
+) -> Result<Vec<Defect>, Error> {
+    let encrypted = encrypted(guest, disk, volumes)?;
     let mut defects = Vec::new();
-    for entry in needing(guest, local, &encrypted)? {
+    for entry in needing(guest, disk, volumes, &encrypted)? {
         if entry.is_essential() {
             continue;
         }
@@ -58,16 +64,24 @@ pub(super) fn check(guest: &Guest<'_>, local: &[String]) -> Result<Vec<Defect>, 
 }
 
 /// The entries without which the system does not run: the subject of `iscsi/root`.
-pub(super) fn essential(guest: &Guest<'_>, local: &[String]) -> Result<Vec<Entry>, Error> {
-    let encrypted = encrypted(guest, local)?;
-    let mut needing = needing(guest, local, &encrypted)?;
+pub(super) fn essential(
+    guest: &Guest<'_>,
+    disk: &KnownDisk,
+    volumes: &Volumes<'_>,
+) -> Result<Vec<Entry>, Error> {
+    let encrypted = encrypted(guest, disk, volumes)?;
+    let mut needing = needing(guest, disk, volumes, &encrypted)?;
     needing.retain(Entry::is_essential);
     Ok(needing)
 }
 
-pub(super) fn fix(guest: &mut Guest<'_>, local: &[String]) -> Result<(), Error> {
-    let encrypted = encrypted(guest, local)?;
-    let needing = needing(guest, local, &encrypted)?;
+pub(super) fn fix(
+    guest: &mut Guest<'_>,
+    disk: &KnownDisk,
+    volumes: &Volumes<'_>,
+) -> Result<(), Error> {
+    let encrypted = encrypted(guest, disk, volumes)?;
+    let needing = needing(guest, disk, volumes, &encrypted)?;
     let edits = needing
         .iter()
         .filter(|entry| !entry.is_essential())
@@ -102,31 +116,41 @@ fn edit_file(guest: &mut Guest<'_>, path: &str, edits: Vec<Edit>) -> Result<(), 
 /// among them.
 fn needing(
     guest: &Guest<'_>,
-    local: &[String],
+    disk: &KnownDisk,
+    volumes: &Volumes<'_>,
     encrypted: &[Encrypted],
 ) -> Result<Vec<Entry>, Error> {
     let Some(text) = guest.text(&FSTAB.into())? else {
         return Ok(Vec::new());
     };
     let table = fstab::entries(text.as_str());
-    let volumes: Vec<&Entry> = table
+    let is_attached = |entry: &Entry| {
+        let target = (!entry.is_swap()).then_some(entry.target.as_str());
+        volumes.hold(&entry.source, target)
+    };
+    let mounted: Vec<&Entry> = table
         .iter()
         .filter(|entry| {
-            !local.contains(&entry.source)
+            !disk.local.contains(&entry.source)
                 && (needs_iscsi(entry, &table)
+                    || is_attached(entry)
                     || encrypted.iter().any(|volume| volume.mapped == entry.source))
         })
         .collect();
     Ok(table
         .iter()
         .filter(|entry| {
-            volumes.contains(entry) || volumes.iter().any(|volume| entry.is_bound_from(volume))
+            mounted.contains(entry) || mounted.iter().any(|volume| entry.is_bound_from(volume))
         })
         .cloned()
         .collect())
 }
 
-fn encrypted(guest: &Guest<'_>, local: &[String]) -> Result<Vec<Encrypted>, Error> {
+fn encrypted(
+    guest: &Guest<'_>,
+    disk: &KnownDisk,
+    volumes: &Volumes<'_>,
+) -> Result<Vec<Encrypted>, Error> {
     let Some(text) = guest.text(&CRYPTTAB.into())? else {
         return Ok(Vec::new());
     };
@@ -136,13 +160,16 @@ fn encrypted(guest: &Guest<'_>, local: &[String]) -> Result<Vec<Encrypted>, Erro
         let [name, device, rest @ ..] = columns.as_slice() else {
             continue;
         };
-        if name.starts_with('#') || local.iter().any(|local| local == device) {
+        if name.starts_with('#') || disk.local.iter().any(|local| local == device) {
             continue;
         }
         let netdev = rest
             .get(1)
             .is_some_and(|options| options.split(',').any(|option| option == "_netdev"));
-        if is_iscsi_path(device) || (netdev && is_block_device(device, "")) {
+        if is_iscsi_path(device)
+            || volumes.hold(device, None)
+            || (netdev && is_block_device(device, ""))
+        {
             found.push(Encrypted {
                 mapped: format!("/dev/mapper/{name}"),
                 line: line.number,
@@ -156,6 +183,8 @@ fn encrypted(guest: &Guest<'_>, local: &[String]) -> Result<Vec<Encrypted>, Erro
 
 #[cfg(test)]
 mod tests {
+    use std::rc::Rc;
+
     use super::super::IscsiMount;
     use super::*;
     use crate::testing::Fixture;
@@ -176,7 +205,10 @@ mod tests {
         );
         let crypttab = format!("# name device\nvault {BY_PATH} none luks\nhome UUID=x none luks\n");
         let fixture = Fixture::debian(&[(FSTAB, &table), (CRYPTTAB, &crypttab)]);
-        let rule = IscsiMount::new(vec!["UUID=here".into()]);
+        let rule = IscsiMount::new(Rc::new(KnownDisk {
+            local: vec!["UUID=here".into()],
+            ..KnownDisk::default()
+        }));
         assert_eq!(
             fixture.found(&rule),
             [
@@ -211,6 +243,8 @@ mod tests {
         let (drafts, left) = fixture.fixed(&IscsiMount::default());
         assert!(drafts.is_empty());
         assert!(left.is_empty(), "{left:?}");
-        assert_eq!(essential(&fixture.guest(), &[]).unwrap().len(), 1);
+        let (guest, disk) = (fixture.guest(), KnownDisk::default());
+        let volumes = disk.volumes(&guest).unwrap();
+        assert_eq!(essential(&guest, &disk, &volumes).unwrap().len(), 1);
     }
 }

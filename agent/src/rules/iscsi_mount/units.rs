@@ -4,6 +4,7 @@ use super::{is_block_device, is_iscsi_path};
 use crate::error::Error;
 use crate::finding::Defect;
 use crate::guest::Guest;
+use crate::live::volumes::Volumes;
 use crate::parse::{edit, fstab};
 use crate::root::{FileKind, GuestPath};
 
@@ -16,8 +17,8 @@ struct Unit {
     essential: bool,
 }
 
-pub(super) fn check(guest: &Guest<'_>) -> Result<Vec<Defect>, Error> {
-    let defects = units(guest)?.into_iter().map(|unit| {
+pub(super) fn check(guest: &Guest<'_>, volumes: &Volumes<'_>) -> Result<Vec<Defect>, Error> {
+    let defects = units(guest, volumes)?.into_iter().map(|unit| {
         let hint = if unit.essential {
             "move the file system to a local disk: the guest does not run without it"
         } else {
@@ -31,8 +32,8 @@ pub(super) fn check(guest: &Guest<'_>) -> Result<Vec<Defect>, Error> {
 }
 
 /// Removes the units, what is dropped in for them, and the links that enable them.
-pub(super) fn fix(guest: &mut Guest<'_>) -> Result<(), Error> {
-    for unit in units(guest)? {
+pub(super) fn fix(guest: &mut Guest<'_>, volumes: &Volumes<'_>) -> Result<(), Error> {
+    for unit in units(guest, volumes)? {
         if unit.essential {
             continue;
         }
@@ -51,7 +52,7 @@ pub(super) fn fix(guest: &mut Guest<'_>) -> Result<(), Error> {
 }
 
 /// The mount and swap units that need iSCSI, and the automount units beside them.
-fn units(guest: &Guest<'_>) -> Result<Vec<Unit>, Error> {
+fn units(guest: &Guest<'_>, volumes: &Volumes<'_>) -> Result<Vec<Unit>, Error> {
     let mut units = Vec::new();
     for path in guest.list(&UNITS.into())? {
         let mount = path.has_suffix(".mount");
@@ -63,10 +64,11 @@ fn units(guest: &Guest<'_>) -> Result<Vec<Unit>, Error> {
         };
         let text = text.as_str();
         let what = value(text, "What").unwrap_or_default();
-        if !needs_iscsi(text, what) {
+        let target = value(text, "Where");
+        if !volumes.hold(what, target) && !needs_iscsi(text, what) {
             continue;
         }
-        let essential = value(text, "Where").is_some_and(fstab::is_essential);
+        let essential = target.is_some_and(fstab::is_essential);
         let automount = path
             .name()
             .to_str()
