@@ -37,6 +37,7 @@ mod report_file;
 pub mod root;
 pub mod rules;
 pub mod run;
+pub mod seen;
 pub mod selection;
 pub mod shutdown;
 pub mod stacks;

@@ -213,7 +213,7 @@ mod tests {
             "/etc/network/interfaces",
             "auto eth0\niface eth0 inet static\n address 192.0.2.7/24\n hwaddress 52:54:00:aa:bb:cc\n",
         );
-        let elsewhere = ("/etc/kernel/cmdline", "root=iscsi:192.0.2.5::::iqn.x ro\n");
+        let elsewhere = ("/etc/iscsi/iscsi.initramfs", "ISCSI_TARGET_IP=192.0.2.5\n");
         for (files, left) in [
             (&[interfaces][..], &[][..]),
             (&[interfaces, elsewhere], &["iscsi/root"]),

@@ -15,6 +15,7 @@
 mod archive;
 mod destination;
 mod difference;
+mod drain;
 mod machine;
 mod manifest;
 mod member;

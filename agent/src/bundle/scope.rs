@@ -39,13 +39,15 @@ pub(super) fn scope(plan: &Plan, root: &GuestRoot) -> Result<Scope, Error> {
                 unseen.insert(path.clone());
                 touch(&mut scope, root, path, State::of_content(b""))?;
             }
-            Step::Link { path, target } => {
+            Step::Link { path, target, .. } => {
                 let path = root.resolve_parent(path)?;
                 remove(&mut scope, root, path.clone())?;
                 let target = target.into();
                 touch(&mut scope, root, path, State::Link { target })?;
             }
-            Step::Remove { path, kind, before } => {
+            Step::Remove {
+                path, kind, before, ..
+            } => {
                 let path = root.resolve_parent(path)?;
                 if *kind == FileKind::Regular && before.is_none() {
                     unseen.insert(path.clone());

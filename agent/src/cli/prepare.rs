@@ -122,7 +122,7 @@ impl Args {
         };
         // What the plan puts right at the stop is not open then.
         let verdict = if self.at_shutdown {
-            report_left(&left, self.poweroff);
+            tell_left(&left, self.poweroff);
             Verdict::of(&left)
         } else {
             Verdict::of(&report.findings)
@@ -170,7 +170,7 @@ pub(super) fn at_shutdown() -> anyhow::Result<ExitCode> {
 }
 
 /// Tells which blockers the stop will not put right.
-fn report_left(left: &[Finding], poweroff: bool) {
+fn tell_left(left: &[Finding], poweroff: bool) {
     for finding in left {
         tell(format_args!(
             "byoi-agent: {} stays, in {}: {}",

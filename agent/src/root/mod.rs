@@ -64,7 +64,8 @@ pub enum FileKind {
 }
 
 impl FileKind {
-    fn of(stat: &FileStat) -> Self {
+    /// What `stat(2)` says that it is.
+    pub fn of(stat: &FileStat) -> Self {
         match SFlag::from_bits_truncate(stat.st_mode) & SFlag::S_IFMT {
             SFlag::S_IFREG => Self::Regular,
             SFlag::S_IFDIR => Self::Directory,
