@@ -528,6 +528,30 @@ fn what_the_guest_makes_anew_by_itself_is_no_change() {
 }
 
 #[test]
+fn what_cloud_init_renders_at_the_next_boot_is_no_change() {
+    let network = "etc/netplan/50-cloud-init.yaml";
+    let rendered = "# This file is generated from information provided by the datasource.\n\
+                    network:\n  version: 2\n";
+    let bench = Bench::of("ubuntu-18.04");
+    let before = snapshot(&bench.root());
+    let _ = bench.prepare(&bench.bundle(), &[]).expect(0);
+    assert!(!bench.file(network).exists());
+    fs::write(bench.file(network), rendered).unwrap();
+    let _ = bench.restore(&[]).expect(0);
+    assert_same(&snapshot(&bench.root()), &before, "rendered again");
+
+    // Where there was none before.
+    fs::remove_file(bench.bundle()).unwrap();
+    let own = bench.file("etc/netplan/01-netcfg.yaml");
+    fs::rename(bench.file(network), &own).unwrap();
+    let before = snapshot(&bench.root());
+    let _ = bench.prepare(&bench.bundle(), &[]).expect(0);
+    fs::write(bench.file(network), rendered).unwrap();
+    let _ = bench.restore(&[]).expect(0);
+    assert_same(&snapshot(&bench.root()), &before, "rendered");
+}
+
+#[test]
 fn a_damaged_bundle_restores_nothing() {
     let bench = prepared();
     let after = snapshot(&bench.root());

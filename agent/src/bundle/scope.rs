@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::remade::is_remade;
+use super::remade::{is_remade, rendered};
 use super::state::State;
 use crate::error::Error;
 use crate::guest::GuestCommand;
@@ -61,8 +61,13 @@ pub(super) fn scope(plan: &Plan, root: &GuestRoot) -> Result<Scope, Error> {
     }
     for (path, after) in &mut scope {
         let stays = *after == State::Directory && root.kind(path)? == Some(FileKind::Directory);
-        if !stays && (unseen.contains(path) || is_remade(path)) {
+        if !stays && (unseen.contains(path) || is_remade(root, path)?) {
             *after = State::Any;
+        }
+    }
+    for path in rendered() {
+        if path.parent().is_some_and(|dir| scope.contains_key(&dir)) {
+            scope.entry(path).or_insert(State::Any);
         }
     }
     Ok(scope)
