@@ -8,7 +8,7 @@ use std::ffi::OsString;
 use std::fs::{self, File, Permissions};
 use std::io::{self, PipeReader, Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::fs::{MetadataExt, PermissionsExt, lchown, symlink};
+use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt, lchown, symlink};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -699,6 +699,51 @@ fn a_dry_run_says_what_is_restored_and_writes_nothing() {
     assert_same(&snapshot(&bench.root()), &after, "dry run");
     let done = bench.restore(&[]).expect(0);
     assert_eq!(done.stdout, dry.stdout);
+}
+
+#[test]
+fn holes_are_neither_kept_nor_filled() {
+    const SIZE: u64 = 300 << 30;
+    let bench = Bench::of("rocky-9");
+    let log = bench.file("var/log/lastlog");
+    fs::create_dir_all(log.parent().unwrap()).unwrap();
+    let sparse = File::create(&log).unwrap();
+    for offset in [292_000, SIZE - 292] {
+        sparse.write_all_at(&[7; 292], offset).unwrap();
+    }
+    let same = |context: &str| {
+        let restored = File::open(&log).unwrap();
+        let metadata = restored.metadata().unwrap();
+        assert_eq!(metadata.len(), SIZE, "{context}");
+        assert!(metadata.blocks() < 1024, "{context}: {}", metadata.blocks());
+        let mut record = [0; 292];
+        for offset in [292_000, SIZE - 292] {
+            restored.read_exact_at(&mut record, offset).unwrap();
+            assert_eq!(record, [7; 292], "{context}");
+        }
+    };
+    same("before");
+    let _ = bench.prepare(&bench.bundle(), &["--clean"]).expect(0);
+    assert_eq!(fs::metadata(&log).unwrap().len(), 0);
+    assert!(fs::metadata(bench.bundle()).unwrap().len() < 1 << 20);
+    let _ = bench.restore(&[]).expect(0);
+    same("restored");
+    let again = bench.restore(&["--format", "json"]).expect(0).json();
+    assert_eq!(again["changes"].as_array().unwrap().len(), 0);
+
+    // Any tar unpacks it.
+    fs::remove_file(&log).unwrap();
+    let (root, bundle) = (bench.root(), bench.bundle());
+    let args = [
+        "--extract",
+        "--directory",
+        text(&root),
+        "--file",
+        text(&bundle),
+        "var/log/lastlog",
+    ];
+    let _ = run("tar", &args).expect(0);
+    same("unpacked");
 }
 
 /// A pipe that holds a whole bundle that nobody reads.

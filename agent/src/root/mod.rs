@@ -35,7 +35,7 @@ use confinement::Confinement;
 pub use attributes::{Attributes, Timestamp};
 pub use path::GuestPath;
 pub use swap::{COPY, INCOMPLETE};
-pub use write::GuestRootMut;
+pub use write::{GuestRootMut, next_data};
 
 use crate::error::Error;
 use crate::guest::Owner;
