@@ -13,6 +13,7 @@
 //! plain absolute paths only, and all are resolved inside the guest root.
 
 mod archive;
+mod attached;
 mod destination;
 mod difference;
 mod drain;

@@ -9,6 +9,7 @@ use nix::sys::stat::SFlag;
 
 use super::BundleError;
 use super::archive::{Content, damaged, read};
+use super::attached;
 use super::difference::differences;
 use super::machine::Machine;
 use super::manifest::{Entry, Manifest};
@@ -72,7 +73,10 @@ pub fn restore(
     if !choice.force {
         refuse(&manifest, root, machine, choice.live)?;
     }
-    let changes = changes(&manifest, root)?;
+    let mut changes = changes(&manifest, root)?;
+    if choice.live {
+        changes.extend(attached::changes(&manifest.detached));
+    }
     if !choice.dry_run {
         read(source.rewound()?, |entry, attributes, content| {
             step()?;

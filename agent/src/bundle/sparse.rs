@@ -226,7 +226,7 @@ fn read_map(source: &mut impl BufRead, size: u64) -> io::Result<Vec<Piece>> {
             length: number()?,
         };
         let end = piece.end().filter(|end| *end <= size).ok_or_else(damaged)?;
-        if piece.start < last || piece.start % BLOCK_SIZE != 0 || piece.length == 0 {
+        if piece.start < last || !piece.start.is_multiple_of(BLOCK_SIZE) || piece.length == 0 {
             return Err(damaged());
         }
         last = end;
