@@ -689,22 +689,6 @@ fn a_bundle_goes_through_pipes() {
 }
 
 #[test]
-fn a_running_system_is_told_to_restart() {
-    let bench = prepared();
-    fs::copy(program("byoi-agent"), bench.file("byoi-agent")).unwrap();
-    fs::copy(bench.bundle(), bench.file("bundle.tar")).unwrap();
-    let root = bench.root();
-    let restore = |more: &[&str]| {
-        let args = ["/byoi-agent", "restore", "--yes", "--bundle", "/bundle.tar"];
-        run("chroot", &[&[text(&root)], &args[..], more].concat()).expect(0)
-    };
-    let told = |said: Said| said.stderr.contains("restart to have them now");
-    assert!(!told(restore(&["--dry-run"])));
-    assert!(told(restore(&[])));
-    assert!(!told(restore(&[])));
-}
-
-#[test]
 fn a_dry_run_says_what_is_restored_and_writes_nothing() {
     let bench = prepared();
     let after = snapshot(&bench.root());
