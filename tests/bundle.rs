@@ -6,11 +6,17 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs::{self, File, Permissions};
-use std::os::unix::fs::{MetadataExt, PermissionsExt, lchown, symlink};
+use std::io::{self, PipeReader, Read, Write};
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt, lchown, symlink};
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::Duration;
 
 use byoi_tests::{Said, copy_tree, program, run, text, workspace};
+use nix::fcntl::{FcntlArg, fcntl};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use tempfile::TempDir;
@@ -141,6 +147,15 @@ impl Bench {
             .output()
             .unwrap()
             .into()
+    }
+
+    /// Starts a `prepare` that streams its bundle.
+    fn stream(&self, to: impl Into<OwnedFd>, more: &[&str]) -> Child {
+        self.command("prepare", Path::new("-"), more)
+            .stdout(Stdio::from(to.into()))
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap()
     }
 
     fn file(&self, path: &str) -> PathBuf {
@@ -513,6 +528,30 @@ fn what_the_guest_makes_anew_by_itself_is_no_change() {
 }
 
 #[test]
+fn what_cloud_init_renders_at_the_next_boot_is_no_change() {
+    let network = "etc/netplan/50-cloud-init.yaml";
+    let rendered = "# This file is generated from information provided by the datasource.\n\
+                    network:\n  version: 2\n";
+    let bench = Bench::of("ubuntu-18.04");
+    let before = snapshot(&bench.root());
+    let _ = bench.prepare(&bench.bundle(), &[]).expect(0);
+    assert!(!bench.file(network).exists());
+    fs::write(bench.file(network), rendered).unwrap();
+    let _ = bench.restore(&[]).expect(0);
+    assert_same(&snapshot(&bench.root()), &before, "rendered again");
+
+    // Where there was none before.
+    fs::remove_file(bench.bundle()).unwrap();
+    let own = bench.file("etc/netplan/01-netcfg.yaml");
+    fs::rename(bench.file(network), &own).unwrap();
+    let before = snapshot(&bench.root());
+    let _ = bench.prepare(&bench.bundle(), &[]).expect(0);
+    fs::write(bench.file(network), rendered).unwrap();
+    let _ = bench.restore(&[]).expect(0);
+    assert_same(&snapshot(&bench.root()), &before, "rendered");
+}
+
+#[test]
 fn a_damaged_bundle_restores_nothing() {
     let bench = prepared();
     let after = snapshot(&bench.root());
@@ -660,4 +699,172 @@ fn a_dry_run_says_what_is_restored_and_writes_nothing() {
     assert_same(&snapshot(&bench.root()), &after, "dry run");
     let done = bench.restore(&[]).expect(0);
     assert_eq!(done.stdout, dry.stdout);
+}
+
+#[test]
+fn holes_are_neither_kept_nor_filled() {
+    const SIZE: u64 = 300 << 30;
+    let bench = Bench::of("rocky-9");
+    let log = bench.file("var/log/lastlog");
+    fs::create_dir_all(log.parent().unwrap()).unwrap();
+    let sparse = File::create(&log).unwrap();
+    for offset in [292_000, SIZE - 292] {
+        sparse.write_all_at(&[7; 292], offset).unwrap();
+    }
+    let same = |context: &str| {
+        let restored = File::open(&log).unwrap();
+        let metadata = restored.metadata().unwrap();
+        assert_eq!(metadata.len(), SIZE, "{context}");
+        assert!(metadata.blocks() < 1024, "{context}: {}", metadata.blocks());
+        let mut record = [0; 292];
+        for offset in [292_000, SIZE - 292] {
+            restored.read_exact_at(&mut record, offset).unwrap();
+            assert_eq!(record, [7; 292], "{context}");
+        }
+    };
+    same("before");
+    let _ = bench.prepare(&bench.bundle(), &["--clean"]).expect(0);
+    assert_eq!(fs::metadata(&log).unwrap().len(), 0);
+    assert!(fs::metadata(bench.bundle()).unwrap().len() < 1 << 20);
+    let _ = bench.restore(&[]).expect(0);
+    same("restored");
+    let again = bench.restore(&["--format", "json"]).expect(0).json();
+    assert_eq!(again["changes"].as_array().unwrap().len(), 0);
+
+    // Any tar unpacks it.
+    fs::remove_file(&log).unwrap();
+    let (root, bundle) = (bench.root(), bench.bundle());
+    let args = [
+        "--extract",
+        "--directory",
+        text(&root),
+        "--file",
+        text(&bundle),
+        "var/log/lastlog",
+    ];
+    let _ = run("tar", &args).expect(0);
+    same("unpacked");
+}
+
+/// A pipe that holds a whole bundle that nobody reads.
+fn deep_pipe() -> (PipeReader, OwnedFd) {
+    let (reader, writer) = io::pipe().unwrap();
+    fcntl(&writer, FcntlArg::F_SETPIPE_SZ(1 << 20)).unwrap();
+    (reader, writer.into())
+}
+
+/// Waits until so many bytes wait to be read.
+fn await_waiting(reader: &impl AsFd, length: u64) {
+    while rustix::io::ioctl_fionread(reader).unwrap() < length {
+        thread::sleep(Duration::from_millis(5));
+    }
+}
+
+#[test]
+fn nothing_is_changed_before_the_bundle_is_taken() {
+    let bench = Bench::of("rocky-9");
+    let kept = bench.dir.path().join("kept");
+    copy_tree(&bench.root(), &kept);
+    let before = snapshot(&bench.root());
+    let _ = bench.prepare(&bench.bundle(), &[]).expect(0);
+    let after = snapshot(&bench.root());
+    let length = fs::metadata(bench.bundle()).unwrap().len();
+    let pipe = || -> (OwnedFd, OwnedFd) {
+        let (reader, writer) = deep_pipe();
+        (reader.into(), writer)
+    };
+    let socket = || -> (OwnedFd, OwnedFd) {
+        let (reader, writer) = UnixStream::pair().unwrap();
+        (reader.into(), writer.into())
+    };
+    for (kind, ends) in [
+        ("pipe", &pipe as &dyn Fn() -> (OwnedFd, OwnedFd)),
+        ("socket", &socket),
+    ] {
+        bench.again(&kept);
+        let (reader, writer) = ends();
+        let child = bench.stream(writer, &[]);
+        await_waiting(&reader, length);
+        drop(reader);
+        let said = Said::from(child.wait_with_output().unwrap()).expect(3);
+        assert!(
+            said.stderr.contains("Broken pipe"),
+            "{kind}: {}",
+            said.stderr
+        );
+        assert_same(&snapshot(&bench.root()), &before, kind);
+
+        let (reader, writer) = ends();
+        let child = bench.stream(writer, &[]);
+        await_waiting(&reader, length);
+        let mut taken = Vec::new();
+        File::from(reader).read_to_end(&mut taken).unwrap();
+        let _ = Said::from(child.wait_with_output().unwrap()).expect(0);
+        assert_eq!(u64::try_from(taken.len()).unwrap(), length, "{kind}");
+        is_between(&snapshot(&bench.root()), [&after, &after], kind);
+    }
+}
+
+#[test]
+fn what_is_edited_while_the_bundle_streams_is_not_lost() {
+    let profile = "etc/NetworkManager/system-connections/enp1s0.nmconnection";
+    let nodes = "var/lib/iscsi/nodes/iqn.x:y/192.0.2.5,3260,1";
+    for path in [profile.to_owned(), format!("{nodes}/added")] {
+        let bench = Bench::of("rocky-9");
+        fs::create_dir_all(bench.file(nodes)).unwrap();
+        // A pipe holds much less, so that this is what the program is at while we edit.
+        fs::write(bench.file(nodes).join("default"), "#\n".repeat(1 << 20)).unwrap();
+        let (mut reader, writer) = io::pipe().unwrap();
+        let child = bench.stream(writer, &[]);
+        let mut bundle = vec![0; 1 << 20];
+        reader.read_exact(&mut bundle).unwrap();
+        let mut edited = File::options()
+            .create(true)
+            .append(true)
+            .open(bench.file(&path))
+            .unwrap();
+        edited.write_all(b"# edited\n").unwrap();
+        reader.read_to_end(&mut bundle).unwrap();
+        let said = Said::from(child.wait_with_output().unwrap()).expect(3);
+        assert!(
+            said.stderr.contains(&format!("/{path} changed")),
+            "{}",
+            said.stderr
+        );
+        let left = fs::read_to_string(bench.file(&path)).unwrap();
+        assert!(left.ends_with("# edited\n"), "{path}: {left}");
+    }
+}
+
+#[test]
+fn a_connection_that_is_cut_stops_nothing_and_the_report_is_written() {
+    let bench = Bench::of("rocky-9");
+    let report = bench.dir.path().join("report.json");
+    let silent = || {
+        let (reader, writer) = io::pipe().unwrap();
+        drop(reader);
+        writer
+    };
+    let mut command = bench.command("prepare", Path::new("-"), &["--report", text(&report)]);
+    let ended = command
+        .stdout(File::create(bench.bundle()).unwrap())
+        .stderr(silent())
+        .status()
+        .unwrap();
+    assert_eq!(ended.code(), Some(3));
+    let written = fs::read_to_string(&report).unwrap();
+    assert!(written.contains("\"verdict\": \"ready\""), "{written}");
+    // The second one has nothing to keep and cannot say so.
+    let second = bench.dir.path().join("second.tar");
+    let mut command = bench.command("prepare", &second, &[]);
+    assert_eq!(
+        command.stderr(silent()).output().unwrap().status.code(),
+        Some(0)
+    );
+    let mut command = bench.command("prepare", &second, &[]);
+    assert_eq!(
+        command.stderr(silent()).output().unwrap().status.code(),
+        Some(3)
+    );
+    let _ = bench.restore(&[]).expect(0);
 }

@@ -53,8 +53,22 @@ pub fn apply(plan: &Plan, root: &GuestRootMut, shell: &dyn GuestShell) -> Result
                 unchanged(root.reader(), path, None)?;
                 root.create(path, after, *owner)?;
             }
-            Step::Link { path, target } => root.link(path, target)?,
-            Step::Remove { path, .. } => root.remove(path)?,
+            Step::Link { path, target, seen } => {
+                seen.unchanged(root.reader(), path)?;
+                root.link(path, target)?;
+            }
+            Step::Remove {
+                path, before, seen, ..
+            } => {
+                if let Some(seen) = seen {
+                    seen.unchanged(root.reader(), path)?;
+                }
+                // Some file systems keep times by the second only.
+                if before.is_some() && root.reader().kind(path)?.is_some() {
+                    unchanged(root.reader(), path, before.as_ref())?;
+                }
+                root.remove(path)?;
+            }
             Step::Command(command) => match &command.initramfs {
                 Some(requirement) => {
                     rebuild::run(root, command, requirement, || shell.run(command))?;

@@ -15,6 +15,7 @@ use crate::apply::GuestShell;
 use crate::cmd::Cmd;
 use crate::error::Error;
 use crate::guest::GuestCommand;
+use crate::narration::tell;
 use crate::report::{Report, Stage, Verdict};
 use crate::report_file::{self, is_same_file};
 use crate::root::GuestRoot;
@@ -138,7 +139,7 @@ impl OutputArgs {
         }
     }
 
-    /// Prints a report to standard output, and writes it to `--report`.
+    /// Writes a report to `--report`, and prints it to standard output.
     ///
     /// # Errors
     ///
@@ -158,18 +159,19 @@ impl OutputArgs {
         report: &impl serde::Serialize,
         text: &str,
     ) -> anyhow::Result<()> {
-        let json = serde_json::to_string_pretty(report).context("encoding the report")?;
-        match self.format {
-            Format::Text => write!(stream, "{text}"),
-            Format::Json => writeln!(stream, "{json}"),
-        }
-        .and_then(|()| stream.flush())
-        .context("printing the report")?;
+        let json = serde_json::to_string_pretty(report).context("encoding the report")? + "\n";
+        // The file first: the stream may have gone with the connection that it went through.
         if let Some(path) = &self.report {
-            report_file::write(path, &(json + "\n"))
+            report_file::write(path, &json)
                 .with_context(|| format!("writing the report to {}", path.display()))?;
         }
-        Ok(())
+        stream
+            .write_all(match self.format {
+                Format::Text => text.as_bytes(),
+                Format::Json => json.as_bytes(),
+            })
+            .and_then(|()| stream.flush())
+            .context("printing the report")
     }
 }
 
@@ -234,7 +236,7 @@ pub fn exit_code(verdict: Option<Verdict>) -> ExitCode {
 pub fn failure(program: &str, error: &anyhow::Error) -> ExitCode {
     let text = format!("{error:#}");
     let lines: Vec<_> = text.lines().map(printable).collect();
-    eprintln!("{program}: {}", lines.join("\n"));
+    tell(format_args!("{program}: {}", lines.join("\n")));
     let usage = matches!(
         error.downcast_ref::<Error>(),
         Some(Error::UnknownRule { .. } | Error::NotLive { .. })
@@ -246,7 +248,11 @@ fn confirm() -> anyhow::Result<()> {
     if !io::stdin().is_terminal() {
         bail!("this changes the running system; say --yes to go on");
     }
-    eprint!("This changes the running system. Go on? [y/N] ");
+    write!(
+        io::stderr(),
+        "This changes the running system. Go on? [y/N] "
+    )
+    .context("asking")?;
     let mut answer = String::new();
     io::stdin()
         .lock()

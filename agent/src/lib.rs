@@ -6,6 +6,12 @@
 //! does it, through [`root::GuestRootMut`], the only thing that writes. [`report`] tells. What the
 //! running system has to let go of beside its files, volumes over iSCSI, is the matter of [`live`].
 
+#![deny(
+    clippy::print_stderr,
+    clippy::print_stdout,
+    reason = "these panic where nobody listens; see `narration`"
+)]
+
 pub mod access;
 pub mod apply;
 pub mod bundle;
@@ -20,6 +26,7 @@ pub mod initramfs;
 pub mod interrupt;
 pub mod kernel_cmdline;
 pub mod live;
+pub mod narration;
 pub mod network_manager;
 pub mod parse;
 pub mod plan;
@@ -30,6 +37,7 @@ mod report_file;
 pub mod root;
 pub mod rules;
 pub mod run;
+pub mod seen;
 pub mod selection;
 pub mod shutdown;
 pub mod stacks;

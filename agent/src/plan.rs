@@ -12,7 +12,11 @@ use crate::guest::{CONFIG_LIMIT, Drafted, Guest, GuestCommand, Owner};
 use crate::live::{LiveError, Operation, Record};
 use crate::redact::redact;
 use crate::root::{FileKind, GuestPath};
+use crate::seen::Seen;
 use crate::text::Text;
+
+/// Where the guest's programs keep their state.
+const STATE: &str = "/var";
 
 /// What happens to one path.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,7 +32,8 @@ pub enum Step {
         /// Its content afterwards.
         after: Vec<u8>,
     },
-    /// A file loses its content, however large, and stays.
+    /// A log loses its content, however large, and stays. It is written to all the time, and what it
+    /// gains until then is lost.
     Empty {
         /// The file.
         path: GuestPath,
@@ -48,6 +53,8 @@ pub enum Step {
         path: GuestPath,
         /// What it names.
         target: String,
+        /// What had its name when the plan was made.
+        seen: Seen,
     },
     /// A file, link or directory goes.
     Remove {
@@ -58,6 +65,9 @@ pub enum Step {
         /// A regular file's content; `None` for anything else, and for a file that is too large to
         /// show or that nobody shall see.
         before: Option<Vec<u8>>,
+        /// What was there when the plan was made; `None` for logs and caches, which change all the
+        /// time.
+        seen: Option<Seen>,
     },
     /// A program is run inside the guest, after all files are written.
     Command(GuestCommand),
@@ -86,7 +96,8 @@ impl Plan {
             .cloned()
             .map(Step::Detach)
             .collect();
-        for (path, draft) in guest.drafts() {
+        let stays = |path: &&GuestPath| !is_detached(&release.operations, path);
+        for (path, draft) in guest.drafts().iter().filter(|(path, _)| stays(path)) {
             let step = match (draft, root.kind(path)?) {
                 (Drafted::Content(after), Some(FileKind::Regular))
                     if after.is_empty() && guest.is_unseen(path) =>
@@ -119,6 +130,7 @@ impl Plan {
                     Step::Link {
                         path: path.clone(),
                         target: target.clone(),
+                        seen: Seen::look(root, path)?,
                     }
                 }
                 (Drafted::Removed, Some(kind)) => Step::Remove {
@@ -128,6 +140,11 @@ impl Plan {
                         _ if kind != FileKind::Regular || guest.is_unseen(path) => None,
                         Err(Error::TooLarge { .. }) => None,
                         read => read?,
+                    },
+                    seen: if guest.is_unseen(path) && path.is_below(&STATE.into()) {
+                        None
+                    } else {
+                        Some(Seen::look(root, path)?)
                     },
                 },
                 (Drafted::Removed, None) => continue,
@@ -176,6 +193,22 @@ impl Plan {
     }
 }
 
+/// Whether a path is on a volume that is unmounted before any file changes, and so is no part of the
+/// image, or such a volume is below it.
+fn is_detached(operations: &[Operation], path: &GuestPath) -> bool {
+    operations.iter().any(|operation| match operation {
+        Operation::Unmount {
+            target,
+            process: None,
+            ..
+        } => {
+            let mount = GuestPath::new(target);
+            *path == mount || path.is_below(&mount) || mount.is_below(path)
+        }
+        _ => false,
+    })
+}
+
 /// How a path changes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
@@ -220,7 +253,7 @@ impl Step {
             } => (path, Action::Edit, diff(path, before, after)),
             Self::Empty { path } => (path, Action::Edit, None),
             Self::Create { path, after, .. } => (path, Action::Create, diff(path, b"", after)),
-            Self::Link { path, target } => (path, Action::Create, Some(format!("-> {target}"))),
+            Self::Link { path, target, .. } => (path, Action::Create, Some(format!("-> {target}"))),
             Self::Remove { path, before, .. } => (
                 path,
                 Action::Remove,
@@ -253,4 +286,53 @@ fn diff(path: &GuestPath, before: &[u8], after: &[u8]) -> Option<String> {
         .header(&format!("a{name}"), &format!("b{name}"))
         .to_string();
     Some(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::live::Release;
+    use crate::testing::Fixture;
+
+    #[test]
+    fn what_is_on_a_volume_that_goes_is_left_alone() {
+        let fixture = Fixture::debian(&[
+            ("/etc/fstab", "x"),
+            ("/home/opc/.bash_history", "ls"),
+            ("/home/opc/.profile", "x"),
+            ("/srv/sub/volume/record", "x"),
+            ("/var/log/syslog", "x"),
+        ]);
+        let mut guest = fixture.guest();
+        guest.write(&"/etc/fstab".into(), b"y".to_vec()).unwrap();
+        guest.discard(&"/home/opc/.bash_history".into()).unwrap();
+        guest
+            .write(&"/home/opc/.profile".into(), Vec::new())
+            .unwrap();
+        guest.write(&"/home/opc/new".into(), Vec::new()).unwrap();
+        guest.remove(&"/srv/sub".into()).unwrap();
+        guest.empty(&"/var/log/syslog".into()).unwrap();
+        let paths = |guest: &Guest<'_>| -> Vec<String> {
+            let plan = Plan::from_drafts(guest).unwrap();
+            let files = plan.changes().into_iter();
+            let files = files.filter(|change| change.action != Action::Command);
+            files.map(|change| change.path).collect()
+        };
+        assert_eq!(paths(&guest).len(), 6);
+        let unmount = |target: &str| Operation::Unmount {
+            id: 1,
+            target: target.into(),
+            process: None,
+            paths: Vec::new(),
+        };
+        guest.detach(Release {
+            operations: vec![
+                unmount("/home"),
+                unmount("/srv/sub/volume"),
+                unmount("/var/log"),
+            ],
+            ..Release::default()
+        });
+        assert_eq!(paths(&guest), ["/etc/fstab"]);
+    }
 }

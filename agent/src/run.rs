@@ -8,7 +8,7 @@ use crate::guest::Guest;
 use crate::interrupt;
 use crate::plan::{Change, Plan};
 use crate::root::{GuestRoot, GuestRootMut};
-use crate::rules::Rule;
+use crate::rules::{Rule, iscsi_session};
 use crate::selection::{Selected, Selection};
 
 /// What a run found and did.
@@ -65,9 +65,7 @@ pub fn plan<'a>(
     let selected = selection.of(rules)?;
     let mut guest = Guest::new(root, &facts).with_programs(shell.is_available());
     let findings = findings(&selected, &guest)?;
-    for selected in selected.iter().filter(|selected| !selected.skipped) {
-        selected.rule.fix(&mut guest)?;
-    }
+    draft(&selected, &mut guest)?;
     let plan = Plan::from_drafts(&guest)?;
     Ok(Planned {
         facts,
@@ -75,6 +73,33 @@ pub fn plan<'a>(
         findings,
         plan,
     })
+}
+
+/// The blockers that are left once what [`plan`] plans is done, as far as the drafts tell. A volume
+/// that is still attached is none of them: it goes when the machine stops, if not before.
+///
+/// # Errors
+///
+/// As [`check`].
+pub fn foresee(
+    root: &GuestRoot,
+    rules: &[Box<dyn Rule>],
+    selection: &Selection,
+    shell: &dyn GuestShell,
+) -> Result<Vec<Finding>, Error> {
+    let facts = Facts::gather(root)?;
+    let selected = selection.of(rules)?;
+    let mut guest = Guest::new(root, &facts).with_programs(shell.is_available());
+    draft(&selected, &mut guest)?;
+    let is_made_anew = |finding: &Finding| {
+        let mut made = guest.commands().iter().map(|command| &command.produces);
+        made.any(|path| path.to_string() == finding.subject)
+    };
+    let mut left = findings(&selected, &guest)?;
+    left.retain(|finding| {
+        finding.blocks() && finding.rule != iscsi_session::ID && !is_made_anew(finding)
+    });
+    Ok(left)
 }
 
 impl Planned<'_> {
@@ -124,6 +149,13 @@ pub fn prepare(
     plan(root.reader(), rules, selection, shell)?.apply(root, shell)
 }
 
+fn draft(selected: &[Selected<'_>], guest: &mut Guest<'_>) -> Result<(), Error> {
+    for selected in selected.iter().filter(|selected| !selected.skipped) {
+        selected.rule.fix(guest)?;
+    }
+    Ok(())
+}
+
 /// Runs every selected rule; a rule that is skipped still says what it sees.
 fn findings(selected: &[Selected<'_>], guest: &Guest<'_>) -> Result<Vec<Finding>, Error> {
     let mut findings = Vec::new();
@@ -154,4 +186,51 @@ fn settle(before: Vec<Finding>, after: Vec<Finding>) -> Vec<Finding> {
         .collect();
     settled.extend(after);
     settled
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rules::{KnownDisk, catalogue};
+    use crate::testing::Fixture;
+
+    /// Nothing can be run.
+    struct NoShell;
+
+    impl GuestShell for NoShell {
+        fn is_available(&self) -> bool {
+            false
+        }
+
+        fn run(&self, command: &crate::guest::GuestCommand) -> Result<(), Error> {
+            panic!("{command:?} was run");
+        }
+    }
+
+    #[test]
+    fn what_the_plan_puts_right_is_not_left() {
+        let interfaces = (
+            "/etc/network/interfaces",
+            "auto eth0\niface eth0 inet static\n address 192.0.2.7/24\n hwaddress 52:54:00:aa:bb:cc\n",
+        );
+        let elsewhere = ("/etc/iscsi/iscsi.initramfs", "ISCSI_TARGET_IP=192.0.2.5\n");
+        for (files, left) in [
+            (&[interfaces][..], &[][..]),
+            (&[interfaces, elsewhere], &["iscsi/root"]),
+        ] {
+            let fixture = Fixture::debian(files);
+            let root = fixture.guest().root();
+            let rules = catalogue(KnownDisk::default());
+            let selection = Selection::default();
+            let now = check(root, &rules, &selection).unwrap();
+            assert!(
+                now.findings
+                    .iter()
+                    .any(|found| found.rule == "net/static" && found.blocks())
+            );
+            let foreseen = foresee(root, &rules, &selection, &NoShell).unwrap();
+            let rules: Vec<&str> = foreseen.iter().map(|found| found.rule).collect();
+            assert_eq!(rules, left);
+        }
+    }
 }

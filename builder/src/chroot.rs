@@ -15,6 +15,7 @@ use byoi_agent::apply::GuestShell;
 use byoi_agent::cmd::{Cmd, CmdError};
 use byoi_agent::error::Error;
 use byoi_agent::guest::GuestCommand;
+use byoi_agent::narration::tell;
 use nix::fcntl::{OFlag, OpenHow, ResolveFlag, open, openat2};
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::sys::stat::{Mode, SFlag, makedev, mknod};
@@ -155,12 +156,14 @@ impl Chroot {
 impl Drop for Chroot {
     fn drop(&mut self) {
         if let Err(error) = self.unmount() {
-            eprintln!("unmounting the chroot: {error}");
+            tell(format_args!("unmounting the chroot: {error}"));
         }
         if let Some(dir) = self.dir.take() {
             // Never recursively: what is still mounted there is the guest.
             if let Err(error) = std::fs::remove_dir(dir.keep()) {
-                eprintln!("removing the directory of the chroot: {error}");
+                tell(format_args!(
+                    "removing the directory of the chroot: {error}"
+                ));
             }
         }
     }

@@ -16,6 +16,11 @@
     clippy::struct_field_names,
     reason = "names in a guest have a case; tables of a format read best in the format's order"
 )]
+#![deny(
+    clippy::print_stderr,
+    clippy::print_stdout,
+    reason = "these panic where nobody listens; see `byoi_agent::narration`"
+)]
 
 pub mod boot;
 pub mod bootchain;

@@ -13,6 +13,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use byoi_agent::failpoint;
+use byoi_agent::narration::tell;
 use nix::fcntl::{AT_FDCWD, AtFlags, Flock, FlockArg, OFlag};
 use nix::unistd::linkat;
 
@@ -71,7 +72,7 @@ impl Drop for Temporary {
         if self.named
             && let Err(error) = fs::remove_file(&self.path)
         {
-            eprintln!("removing {}: {error}", self.path.display());
+            tell(format_args!("removing {}: {error}", self.path.display()));
         }
     }
 }

@@ -3,6 +3,7 @@
 use std::io::{IsTerminal, stderr};
 use std::time::{Duration, Instant};
 
+use byoi_agent::narration::tell;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 /// How often a task that is not on a terminal says how far it is.
@@ -32,7 +33,7 @@ impl Narrator {
     /// Says one line.
     pub fn say(self, message: &str) {
         if self != Self::Silent {
-            eprintln!("{message}");
+            tell(message);
         }
     }
 
@@ -77,7 +78,7 @@ impl Task {
             bar.set_style(style.progress_chars("=> "));
         }
         if narrator == Narrator::Lines {
-            eprintln!("{name}");
+            tell(name);
         }
         Self {
             narrator,
@@ -94,7 +95,7 @@ impl Task {
             self.last_line = Instant::now();
             let total = self.bar.length().unwrap_or(0).max(1);
             let percent = self.bar.position().saturating_mul(100) / total;
-            eprintln!("{}: {percent} %", self.name);
+            tell(format_args!("{}: {percent} %", self.name));
         }
     }
 

@@ -9,6 +9,7 @@ use std::io;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
+use byoi_agent::narration;
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg, OFlag};
 use tempfile::TempDir;
@@ -95,7 +96,7 @@ fn sweep(workdir: &Path) -> io::Result<()> {
 
 fn tell(path: &Path, result: io::Result<()>) {
     if let Err(error) = result {
-        eprintln!("removing {}: {error}", path.display());
+        narration::tell(format_args!("removing {}: {error}", path.display()));
     }
 }
 

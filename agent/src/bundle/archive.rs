@@ -1,5 +1,6 @@
 //! The archive: the manifest, and then every path that was there, in its order.
 
+use std::fs::File;
 use std::io::{self, Read, Write};
 
 use sha2::{Digest, Sha256};
@@ -8,6 +9,7 @@ use tar::{Archive, Builder, EntryType, Header};
 use super::BundleError;
 use super::manifest::{Entry, Manifest};
 use super::member::{Member, Records, parse_records};
+use super::sparse::{self, Packed};
 use super::state::{State, hex};
 use crate::error::Error;
 use crate::failpoint;
@@ -20,6 +22,8 @@ const MANIFEST: &str = "byoi-bundle.json";
 const MANIFEST_LIMIT: u64 = 256 << 20;
 /// The most that a member's PAX records may hold, in bytes.
 const RECORDS_LIMIT: u64 = 4 << 20;
+/// What a member is filled up to a multiple of, in bytes.
+const RECORD: u64 = 512;
 /// How much is copied at once, in bytes.
 const CHUNK: usize = 64 << 10;
 
@@ -64,27 +68,61 @@ fn append(
         path: path.to_string(),
     };
     let (_, attributes) = root.attributes(&path)?.ok_or_else(changed)?;
-    let member = Member::of(&entry.path, &entry.before, &attributes).map_err(failed())?;
-    let records = member.records.iter();
-    builder
-        .append_pax_extensions(records.map(|(keyword, value)| (keyword.as_str(), &value[..])))
-        .map_err(failed())?;
-    let State::File { size, .. } = entry.before else {
-        return builder
-            .append(&member.header, io::empty())
-            .map_err(failed());
+    let open = || root.open_file(&path)?.ok_or_else(changed);
+    let member = |builder: &mut _, length| member(builder, entry, &attributes, length);
+    let kept = match &entry.before {
+        State::File { size, .. } => {
+            let header = member(builder, *size).map_err(failed())?;
+            // What a log has gained since the manifest was made is left out.
+            let mut content = Hashed::new(open()?.take(*size));
+            builder.append(&header, &mut content).map_err(failed())?;
+            content.state()
+        }
+        State::Sparse { size, .. } => {
+            let packed = Packed::of(open()?, *size).map_err(failed())?;
+            let length = packed.length().map_err(failed())?;
+            let header = member(builder, length).map_err(failed())?;
+            let sha256 = append_packed(builder.get_mut(), &header, &packed).map_err(failed())?;
+            State::Sparse {
+                size: *size,
+                sha256,
+            }
+        }
+        state => {
+            let header = member(builder, 0).map_err(failed())?;
+            builder.append(&header, io::empty()).map_err(failed())?;
+            state.clone()
+        }
     };
-    let file = root.open_file(&path)?.ok_or_else(changed)?;
-    // What a log has gained since the manifest was made is left out.
-    let mut content = Hashed::new(file.take(size));
-    builder
-        .append(&member.header, &mut content)
-        .map_err(failed())?;
-    if content.state() == entry.before {
+    if kept == entry.before {
         Ok(())
     } else {
         Err(changed())
     }
+}
+
+/// Writes the records of a member, which is to hold this many bytes, and makes its header.
+fn member(
+    builder: &mut Builder<&mut dyn Write>,
+    entry: &Entry,
+    attributes: &Attributes,
+    length: u64,
+) -> io::Result<Header> {
+    let member = Member::of(&entry.path, &entry.before, attributes, length)?;
+    let records = member.records.iter();
+    builder
+        .append_pax_extensions(records.map(|(keyword, value)| (keyword.as_str(), &value[..])))?;
+    Ok(member.header)
+}
+
+/// Writes a member of a file with holes, and tells the digest of its data.
+fn append_packed(out: &mut dyn Write, header: &Header, packed: &Packed) -> io::Result<String> {
+    out.write_all(header.as_bytes())?;
+    let sha256 = packed.write(out)?;
+    let length = packed.length()?;
+    let filling = length.next_multiple_of(RECORD) - length;
+    io::copy(&mut io::repeat(0).take(filling), out)?;
+    Ok(sha256)
 }
 
 /// Reads a bundle from its start to its end. Whatever is kept is shown with what it had besides its
@@ -156,29 +194,40 @@ pub struct Content<'a> {
 }
 
 impl Content<'_> {
-    /// Copies the content, and says whether it was what the manifest says.
+    /// Copies the content to a file where one is given, and says whether it was what the manifest
+    /// says.
     ///
     /// # Errors
     ///
     /// It was not, or could not be read or written. What was written then is of no use.
-    pub fn copy_to(&mut self, out: &mut dyn Write) -> io::Result<()> {
-        let State::File { .. } = self.entry.before else {
-            return Ok(());
+    pub fn copy_to(&mut self, out: Option<&mut File>) -> io::Result<()> {
+        let read = match &self.entry.before {
+            State::File { .. } => self.copy_whole(out)?,
+            State::Sparse { size, .. } => State::Sparse {
+                size: *size,
+                sha256: sparse::unpack(self.source, *size, out)?,
+            },
+            _ => return Ok(()),
         };
+        if read == self.entry.before {
+            Ok(())
+        } else {
+            Err(io::Error::other("its content in the bundle is damaged"))
+        }
+    }
+
+    fn copy_whole(&mut self, mut out: Option<&mut File>) -> io::Result<State> {
         let mut content = Hashed::new(&mut *self.source);
         let mut buffer = vec![0; CHUNK];
         loop {
             interrupt::check()?;
             let read = content.read(&mut buffer)?;
             if read == 0 {
-                break;
+                return Ok(content.state());
             }
-            out.write_all(&buffer[..read])?;
-        }
-        if content.state() == self.entry.before {
-            Ok(())
-        } else {
-            Err(io::Error::other("its content in the bundle is damaged"))
+            if let Some(out) = &mut out {
+                out.write_all(&buffer[..read])?;
+            }
         }
     }
 }

@@ -12,6 +12,7 @@ use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use super::BundleError;
+use super::drain;
 use super::place::Mounts;
 use crate::error::Error;
 use crate::failpoint;
@@ -84,12 +85,12 @@ impl Destination {
         }
     }
 
-    /// Writes the bundle, to the end and to the disk. The file is its owner's alone, and there under
-    /// its name only when it is complete.
+    /// Writes the bundle, to the end and to the disk, or until whoever reads it has all of it. A file
+    /// is its owner's alone, and there under its name only when it is complete.
     ///
     /// # Errors
     ///
-    /// It could not be written; then there is no such file.
+    /// It could not be written, and then there is no such file; or its reader is gone.
     pub fn write(
         &self,
         content: impl FnOnce(&mut dyn Write) -> Result<(), Error>,
@@ -108,6 +109,7 @@ impl Destination {
                         Err(errno) => Err(errno.into()),
                     }
                 });
+                let synced = synced.and_then(|()| drain::wait(&io::stdout()));
                 synced.map_err(failed)
             }
             Self::File(path) => {

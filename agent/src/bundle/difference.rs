@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::manifest::Manifest;
 use super::state::State;
 use crate::error::Error;
-use crate::root::{GuestPath, GuestRoot};
+use crate::root::{FileKind, GuestPath, GuestRoot};
 
 /// Every path that is neither as before nor as `prepare` left it, one a line.
 ///
@@ -24,14 +24,15 @@ pub(super) fn differences(manifest: &Manifest, root: &GuestRoot) -> Result<Vec<S
         if entry.after == State::Any || entry.before.is_socket() {
             continue;
         }
-        let now = State::of(root, &path)?;
-        if now != entry.before && now != entry.after {
+        if !entry.before.is_at(root, &path)? && !entry.after.is_at(root, &path)? {
             differences.push(format!(
-                "{path} is {now}; it was {}, and prepare left {}",
-                entry.before, entry.after
+                "{path} is {}; it was {}, and prepare left {}",
+                State::of(root, &path)?,
+                entry.before,
+                entry.after
             ));
         }
-        if entry.before == State::Absent && now == State::Directory {
+        if entry.before == State::Absent && root.kind(&path)? == Some(FileKind::Directory) {
             for name in root.list(&path)? {
                 let inside = path.join(name);
                 if !known.contains(&inside) {

@@ -1,7 +1,8 @@
 //! Which machine a bundle is of.
 //!
-//! On the running system the firmware tells: a clone has another UUID. In a directory the root file
-//! system and the host name have to do. The machine id is kept for whoever reads the bundle; it
+//! On the running system the firmware tells: a clone has another UUID. Where it does not, and in a
+//! directory, the root file system and the host name have to do; cloud-init and DHCP may have given
+//! a machine that was started again another name. The machine id is kept for whoever reads the bundle; it
 //! does not count, for `prepare` empties it.
 
 use serde::{Deserialize, Serialize};
@@ -19,6 +20,9 @@ const LIMIT: u64 = 4096;
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Machine {
+    /// Whether it ran, so that a firmware that tells anything would have been heard.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub running: bool,
     /// The firmware's UUID of a running machine.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub dmi_uuid: Option<String>,
@@ -52,6 +56,7 @@ impl Machine {
             }
         };
         Ok(Self {
+            running: live,
             dmi_uuid: dmi("product_uuid")?.map(|uuid| uuid.to_lowercase()),
             dmi_serial: dmi("product_serial")?,
             root_uuid: Mounts::read(host)?.uuid_of(root.host_path())?,
@@ -61,12 +66,12 @@ impl Machine {
     }
 
     /// What tells this machine, as it is now, from the one that a bundle is of; empty where nothing
-    /// does. What the bundle does not know does not count, nor does the firmware of a machine that
+    /// does. What the bundle could not know does not count, nor does the firmware of a machine that
     /// does not run.
     pub fn differences(&self, bundled: &Self, live: bool) -> Vec<String> {
         let mut differences = Vec::new();
-        let mut compare = |name: &str, now: &Option<String>, then: &Option<String>| {
-            if then.is_some() && now != then {
+        let mut compare = |name: &str, now: &Option<String>, then: &Option<String>, heard| {
+            if (heard || then.is_some()) && now != then {
                 let shown =
                     |value: &Option<String>| value.as_deref().unwrap_or("(unknown)").to_owned();
                 let (now, then) = (shown(now), shown(then));
@@ -74,11 +79,25 @@ impl Machine {
             }
         };
         if live {
-            compare("DMI product UUID", &self.dmi_uuid, &bundled.dmi_uuid);
-            compare("DMI serial number", &self.dmi_serial, &bundled.dmi_serial);
+            let heard = bundled.running;
+            compare("DMI product UUID", &self.dmi_uuid, &bundled.dmi_uuid, heard);
+            compare(
+                "DMI serial number",
+                &self.dmi_serial,
+                &bundled.dmi_serial,
+                heard,
+            );
         }
-        compare("root file system", &self.root_uuid, &bundled.root_uuid);
-        compare("host name", &self.hostname, &bundled.hostname);
+        compare(
+            "root file system",
+            &self.root_uuid,
+            &bundled.root_uuid,
+            false,
+        );
+        let known = live && self.dmi_uuid.is_some() && self.dmi_uuid == bundled.dmi_uuid;
+        if !known {
+            compare("host name", &self.hostname, &bundled.hostname, false);
+        }
         differences
     }
 }
@@ -121,6 +140,12 @@ mod tests {
                 vec!["DMI product UUID is (unknown), in the bundle a"],
             ),
             (machine(None, Some("fs"), "web01"), false, vec![]),
+            (machine(Some("a"), Some("fs"), "localhost"), true, vec![]),
+            (
+                machine(Some("a"), Some("fs"), "localhost"),
+                false,
+                vec!["host name is localhost, in the bundle web01"],
+            ),
             (
                 machine(None, Some("fs2"), "web02"),
                 false,
@@ -134,5 +159,14 @@ mod tests {
         }
         let unknown = machine(None, None, "web01");
         assert_eq!(bundled.differences(&unknown, true), [""; 0]);
+        let silent = Machine {
+            running: true,
+            ..unknown
+        };
+        assert_eq!(silent.differences(&silent, true), [""; 0]);
+        assert_eq!(
+            bundled.differences(&silent, true),
+            ["DMI product UUID is a, in the bundle (unknown)"]
+        );
     }
 }

@@ -27,19 +27,27 @@ pub(super) struct Member {
 }
 
 impl Member {
-    /// The header of what was at a path.
-    pub(super) fn of(path: &Path, state: &State, attributes: &Attributes) -> io::Result<Self> {
+    /// The header of what was at a path, of which the archive holds this many bytes.
+    pub(super) fn of(
+        path: &Path,
+        state: &State,
+        attributes: &Attributes,
+        length: u64,
+    ) -> io::Result<Self> {
         let mut header = Header::new_ustar();
         let mut records = Records::new();
         let name = archive_name(path, *state == State::Directory);
+        if let State::Sparse { size, .. } = state {
+            for (keyword, value) in sparse_records(*size) {
+                records.insert(keyword.into(), value);
+            }
+            records.insert("GNU.sparse.name".into(), name.clone());
+        }
         if !fit(&mut header.as_old_mut().name, &name) {
             records.insert("path".into(), name);
         }
         header.set_entry_type(entry_type(state));
-        header.set_size(match state {
-            State::File { size, .. } => *size,
-            _ => 0,
-        });
+        header.set_size(length);
         match state {
             State::Link { target } => {
                 let target = target.as_os_str().as_bytes();
@@ -78,13 +86,16 @@ impl Member {
             Some(name) => name.clone(),
             None => self.header.path_bytes().into_owned(),
         };
-        let size = match state {
-            State::File { size, .. } => *size,
-            _ => 0,
+        let is_sized = match state {
+            State::File { size, .. } => self.header.entry_size().ok() == Some(*size),
+            State::Sparse { size, .. } => sparse_records(*size)
+                .iter()
+                .all(|(keyword, value)| self.records.get(*keyword) == Some(value)),
+            _ => self.header.entry_size().ok() == Some(0),
         };
         name == archive_name(path, *state == State::Directory)
             && self.header.entry_type() == entry_type(state)
-            && self.header.entry_size().is_ok_and(|found| found == size)
+            && is_sized
     }
 
     /// What the path had besides its content.
@@ -134,8 +145,19 @@ fn entry_type(state: &State) -> EntryType {
             SFlag::S_IFCHR => EntryType::Char,
             _ => EntryType::Fifo,
         },
-        State::File { .. } | State::Absent | State::Any => EntryType::Regular,
+        State::File { .. } | State::Sparse { .. } | State::Absent | State::Any => {
+            EntryType::Regular
+        }
     }
+}
+
+/// How GNU tar marks a file of this size whose data follows a map.
+fn sparse_records(size: u64) -> [(&'static str, Vec<u8>); 3] {
+    [
+        ("GNU.sparse.major", b"1".to_vec()),
+        ("GNU.sparse.minor", b"0".to_vec()),
+        ("GNU.sparse.realsize", size.to_string().into_bytes()),
+    ]
 }
 
 /// The path without its leading `/`; `.` is the root, and a directory ends in `/`.

@@ -3,7 +3,7 @@
 //! A bundle is a tar archive. Its first member, `byoi-bundle.json`, is the [`Manifest`]: the machine,
 //! and of every path the content before and after. Then comes every path that was there before, in
 //! the order of the manifest, with owner, mode, times and extended attributes as PAX records, so
-//! that `tar` can unpack it too. It is complete, and on disk, before anything is changed.
+//! that `tar` can unpack it too; of files with holes, their data alone. It is complete, and on disk, before anything is changed.
 //!
 //! [`restore`] takes a path as it finds it: as before, which leaves nothing to do, or as after,
 //! which is undone. Thus it does not matter where `prepare`, or an earlier `restore`, was cut off.
@@ -13,8 +13,10 @@
 //! plain absolute paths only, and all are resolved inside the guest root.
 
 mod archive;
+mod attached;
 mod destination;
 mod difference;
+mod drain;
 mod machine;
 mod manifest;
 mod member;
@@ -24,6 +26,7 @@ mod remade;
 mod restore;
 mod scope;
 mod source;
+mod sparse;
 mod state;
 
 pub use archive::write;

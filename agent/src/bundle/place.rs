@@ -41,6 +41,15 @@ impl Mount {
             source: fields.next()?.to_owned(),
         })
     }
+
+    /// What holds the file system where that is no device: of a dataset of ZFS, its pool.
+    fn volume(&self) -> (&str, &str) {
+        let source = match self.source.split_once('/') {
+            Some((pool, _)) if self.kind == "zfs" => pool,
+            _ => &self.source,
+        };
+        (&self.kind, source)
+    }
 }
 
 /// What is mounted on the running system.
@@ -87,7 +96,7 @@ impl<'a> Mounts<'a> {
                 continue;
             };
             let same = boot.number == mount.number
-                || (disks.is_empty() && boot.kind == mount.kind && boot.source == mount.source)
+                || (disks.is_empty() && boot.volume() == mount.volume())
                 || !self.disks(boot)?.is_disjoint(&disks);
             if same || mount.kind == "overlay" {
                 return Ok(Some(format!(
@@ -220,6 +229,9 @@ mod tests {
 28 21 8:32 / /mnt/iscsi rw - ext4 /dev/sdc rw
 29 21 8:3 / /home rw - ext4 /dev/sda3 rw
 30 21 0:50 / /mnt/overlay rw - overlay overlay rw
+31 21 0:60 / /usr rw - zfs rpool/ROOT/usr rw
+32 21 0:61 / /mnt/zfs rw - zfs rpool/data rw
+33 21 0:62 / /mnt/tank rw - zfs tank/data rw
 ";
 
     fn host() -> Fixture {
@@ -275,6 +287,8 @@ mod tests {
             ("/srv/my data/bundles", None),
             ("/mnt/btrfs", None),
             ("/mnt/nfs", None),
+            ("/mnt/zfs", Some("the disk that has /usr,")),
+            ("/mnt/tank", None),
         ] {
             let objection = mounts.objection(Path::new(dir)).unwrap();
             match expected {

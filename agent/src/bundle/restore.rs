@@ -4,12 +4,12 @@
 //! left alone, so that a run that was cut off is completed by running it again.
 
 use std::collections::BTreeMap;
-use std::io;
 
 use nix::sys::stat::SFlag;
 
 use super::BundleError;
 use super::archive::{Content, damaged, read};
+use super::attached;
 use super::difference::differences;
 use super::machine::Machine;
 use super::manifest::{Entry, Manifest};
@@ -60,7 +60,7 @@ pub fn restore(
 ) -> Result<Outcome, Error> {
     let mut directories = BTreeMap::new();
     let manifest = read(source.rewound()?, |entry, attributes, content| {
-        content.copy_to(&mut io::sink()).map_err(|error| {
+        content.copy_to(None).map_err(|error| {
             interrupt::check().map_or_else(Error::Interrupted, |()| {
                 damaged(format!("{}: {error}", entry.path.display()))
             })
@@ -73,7 +73,10 @@ pub fn restore(
     if !choice.force {
         refuse(&manifest, root, machine, choice.live)?;
     }
-    let changes = changes(&manifest, root)?;
+    let mut changes = changes(&manifest, root)?;
+    if choice.live {
+        changes.extend(attached::changes(&manifest.detached));
+    }
     if !choice.dry_run {
         read(source.rewound()?, |entry, attributes, content| {
             step()?;
@@ -115,14 +118,13 @@ fn changes(manifest: &Manifest, root: &GuestRootMut) -> Result<Vec<Change>, Erro
     let mut changes = Vec::new();
     for entry in &manifest.paths {
         let path = entry.guest_path();
-        let now = State::of(root.reader(), &path)?;
-        if now == entry.before || entry.before.is_socket() {
+        if entry.before.is_socket() || entry.before.is_at(root.reader(), &path)? {
             continue;
         }
         changes.push(Change {
             path: path.to_string(),
-            action: match (&now, &entry.before) {
-                (State::Absent, _) => Action::Create,
+            action: match (root.reader().kind(&path)?, &entry.before) {
+                (None, _) => Action::Create,
                 (_, State::Absent) => Action::Remove,
                 _ => Action::Edit,
             },
@@ -145,12 +147,14 @@ fn put(
     content: &mut Content<'_>,
 ) -> Result<(), Error> {
     let path = entry.guest_path();
-    if entry.before != State::Directory && State::of(root.reader(), &path)? == entry.before {
+    if entry.before != State::Directory && entry.before.is_at(root.reader(), &path)? {
         return root.set_attributes_of(&path, attributes).map(drop);
     }
     match &entry.before {
         State::Directory => root.put_directory(&path, attributes),
-        State::File { .. } => root.put_file(&path, attributes, |file| content.copy_to(file)),
+        State::File { .. } | State::Sparse { .. } => {
+            root.put_file(&path, attributes, |file| content.copy_to(Some(file)))
+        }
         State::Link { target } => root.put_link(&path, attributes, target),
         State::Special { format, device } => {
             let format = SFlag::from_bits_truncate(*format);

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::remade::is_remade;
+use super::remade::{is_remade, rendered};
 use super::state::State;
 use crate::error::Error;
 use crate::guest::GuestCommand;
@@ -39,13 +39,15 @@ pub(super) fn scope(plan: &Plan, root: &GuestRoot) -> Result<Scope, Error> {
                 unseen.insert(path.clone());
                 touch(&mut scope, root, path, State::of_content(b""))?;
             }
-            Step::Link { path, target } => {
+            Step::Link { path, target, .. } => {
                 let path = root.resolve_parent(path)?;
                 remove(&mut scope, root, path.clone())?;
                 let target = target.into();
                 touch(&mut scope, root, path, State::Link { target })?;
             }
-            Step::Remove { path, kind, before } => {
+            Step::Remove {
+                path, kind, before, ..
+            } => {
                 let path = root.resolve_parent(path)?;
                 if *kind == FileKind::Regular && before.is_none() {
                     unseen.insert(path.clone());
@@ -59,8 +61,13 @@ pub(super) fn scope(plan: &Plan, root: &GuestRoot) -> Result<Scope, Error> {
     }
     for (path, after) in &mut scope {
         let stays = *after == State::Directory && root.kind(path)? == Some(FileKind::Directory);
-        if !stays && (unseen.contains(path) || is_remade(path)) {
+        if !stays && (unseen.contains(path) || is_remade(root, path)?) {
             *after = State::Any;
+        }
+    }
+    for path in rendered() {
+        if path.parent().is_some_and(|dir| scope.contains_key(&dir)) {
+            scope.entry(path).or_insert(State::Any);
         }
     }
     Ok(scope)

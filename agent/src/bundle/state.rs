@@ -10,7 +10,7 @@ use nix::sys::stat::SFlag;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::name;
+use super::{name, sparse};
 use crate::error::Error;
 use crate::interrupt;
 use crate::root::{GuestPath, GuestRoot};
@@ -29,6 +29,14 @@ pub enum State {
         /// Its size in bytes.
         size: u64,
         /// The SHA-256 of its content, in hexadecimal.
+        sha256: String,
+    },
+    /// A regular file with holes, of which the archive holds the data alone.
+    Sparse {
+        /// Its size in bytes.
+        size: u64,
+        /// The SHA-256 of its data, in hexadecimal: of each block of 64 KiB that is not all zeros,
+        /// its offset in 8 bytes, the lowest first, and its content.
         sha256: String,
     },
     /// A symbolic link.
@@ -65,16 +73,34 @@ impl State {
     ///
     /// The guest could not be read.
     pub fn of(root: &GuestRoot, path: &GuestPath) -> Result<Self, Error> {
+        Self::told(root, path, sparse::has_holes)
+    }
+
+    /// Whether this is at a path. Where the holes of a file are does not count.
+    ///
+    /// # Errors
+    ///
+    /// The guest could not be read.
+    pub fn is_at(&self, root: &GuestRoot, path: &GuestPath) -> Result<bool, Error> {
+        let is_sparse = matches!(self, Self::Sparse { .. });
+        Ok(Self::told(root, path, |_| Ok(is_sparse))? == *self)
+    }
+
+    /// What is at a path; `is_sparse` says how a file is told.
+    fn told(
+        root: &GuestRoot,
+        path: &GuestPath,
+        is_sparse: impl FnOnce(&File) -> io::Result<bool>,
+    ) -> Result<Self, Error> {
         let Some((stat, _)) = root.attributes(path)? else {
             return Ok(Self::Absent);
         };
         let format = SFlag::from_bits_truncate(stat.st_mode) & SFlag::S_IFMT;
         Ok(match format {
             SFlag::S_IFREG => match root.open_file(path)? {
-                Some(file) => {
-                    let (size, sha256) = digest(&file).map_err(Error::io("reading", path))?;
-                    Self::File { size, sha256 }
-                }
+                Some(file) => is_sparse(&file)
+                    .and_then(|is_sparse| Self::of_file(&file, is_sparse))
+                    .map_err(Error::io("reading", path))?,
                 None => Self::Absent,
             },
             SFlag::S_IFLNK => Self::Link {
@@ -86,6 +112,17 @@ impl State {
                 device: stat.st_rdev,
             },
         })
+    }
+
+    fn of_file(file: &File, is_sparse: bool) -> io::Result<Self> {
+        if is_sparse {
+            let size = file.metadata()?.len();
+            let sha256 = sparse::digest(file, size)?;
+            Ok(Self::Sparse { size, sha256 })
+        } else {
+            let (size, sha256) = digest(file)?;
+            Ok(Self::File { size, sha256 })
+        }
     }
 
     /// Whether it is a socket, which the program that listens on it makes.
@@ -103,7 +140,9 @@ impl fmt::Display for State {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Absent => f.write_str("nothing"),
-            Self::File { size, .. } => write!(f, "a file of {size} bytes"),
+            Self::File { size, .. } | Self::Sparse { size, .. } => {
+                write!(f, "a file of {size} bytes")
+            }
             Self::Link { target } => write!(f, "a link to {}", target.display()),
             Self::Directory => f.write_str("a directory"),
             Self::Special { .. } => f.write_str("a device, FIFO or socket"),

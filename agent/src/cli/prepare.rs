@@ -1,6 +1,6 @@
 //! `byoi-agent prepare`.
 
-use std::io;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
@@ -11,12 +11,15 @@ use super::{Shell, Target, confirm, exit, exit_code, stages};
 use crate::bundle::{self, Destination, Machine, Manifest};
 use crate::cmd::Cmd;
 use crate::error::Error;
+use crate::finding::Finding;
+use crate::narration::tell;
 use crate::plan::{Action, Change};
 use crate::report::{Report, Verdict};
 use crate::root::{GuestRoot, GuestRootMut};
 use crate::run;
 use crate::selection::Selection;
 use crate::shutdown;
+use crate::text::printable;
 
 /// The arguments of `prepare`.
 #[derive(Debug, clap::Args)]
@@ -88,22 +91,24 @@ impl Args {
         if let (Some(destination), Some(manifest)) = (&destination, &manifest) {
             keep(manifest, root.reader(), destination)?;
         }
+        let mut left = Vec::new();
         let outcome = if self.dry_run {
             planned.into_outcome()
         } else if let Some(manifest) = manifest.filter(|_| self.at_shutdown) {
+            left = run::foresee(root.reader(), &rules, &selection, &shell)?;
             shutdown::arm(&root, selection, manifest)?;
-            eprintln!(
+            tell(format_args!(
                 "byoi-agent: this machine is prepared as it stops the next time; remove {} to call \
                  that off",
                 shutdown::ORDER
-            );
+            ));
             planned.into_outcome()
         } else {
             let outcome = planned.apply(&root, &shell)?;
             if live && outcome.changes.iter().any(is_host_key) {
-                eprintln!(
+                tell(
                     "byoi-agent: the SSH host keys are gone until the next boot makes new ones: keep \
-                     this session open, or reach the machine by its console until then"
+                     this session open, or reach the machine by its console until then",
                 );
             }
             outcome
@@ -111,21 +116,21 @@ impl Args {
         let report = Report::of_root(&self.target.root, outcome, stages(started));
         let text = report.to_text(self.dry_run);
         let output = self.target.output;
-        match destination {
-            Some(Destination::Stdout) => output.print_to(&mut io::stderr(), &report, &text)?,
-            _ => output.print(&report, &text)?,
-        }
-        if self.at_shutdown {
-            // What is open will be put right at the stop.
-            if self.poweroff {
-                power_off()?;
-            }
-            return Ok(ExitCode::from(exit::READY));
-        }
-        if self.poweroff && report.verdict == Some(Verdict::Ready) {
+        let printed = match destination {
+            Some(Destination::Stdout) => output.print_to(&mut io::stderr(), &report, &text),
+            _ => output.print(&report, &text),
+        };
+        // What the plan puts right at the stop is not open then.
+        let verdict = if self.at_shutdown {
+            tell_left(&left, self.poweroff);
+            Verdict::of(&left)
+        } else {
+            Verdict::of(&report.findings)
+        };
+        if self.poweroff && verdict == Verdict::Ready {
             power_off()?;
         }
-        Ok(exit_code(report.verdict))
+        printed.map(|()| exit_code(Some(verdict)))
     }
 
     fn not_live(&self, option: &'static str) -> Error {
@@ -139,9 +144,9 @@ impl Args {
 /// Writes a bundle of everything that a plan touches.
 fn keep(manifest: &Manifest, root: &GuestRoot, destination: &Destination) -> Result<(), Error> {
     if manifest.paths.is_empty() {
-        eprintln!(
+        tell(
             "byoi-agent: nothing is to be changed, so this bundle undoes nothing; keep that of the \
-             run that changed this guest"
+             run that changed this guest",
         );
     }
     destination.write(|out| bundle::write(manifest, root, out))
@@ -153,12 +158,30 @@ pub(super) fn at_shutdown() -> anyhow::Result<ExitCode> {
     let started = Instant::now();
     let root = GuestRootMut::open(path)?;
     let Some(outcome) = shutdown::stop(&root, &Shell { live: true })? else {
-        eprintln!("byoi-agent: nothing was ordered for this stop");
+        tell("byoi-agent: nothing was ordered for this stop");
         return Ok(ExitCode::from(exit::READY));
     };
     let report = Report::of_root(path, outcome, stages(started));
-    print!("{}", report.to_text(false));
+    // The machine stops, whether there is a console or not.
+    io::stdout()
+        .write_all(report.to_text(false).as_bytes())
+        .ok();
     Ok(exit_code(report.verdict))
+}
+
+/// Tells which blockers the stop will not put right.
+fn tell_left(left: &[Finding], poweroff: bool) {
+    for finding in left {
+        tell(format_args!(
+            "byoi-agent: {} stays, in {}: {}",
+            finding.rule,
+            printable(&finding.subject),
+            printable(&finding.message)
+        ));
+    }
+    if poweroff && !left.is_empty() {
+        tell("byoi-agent: the machine is not powered off, since the image would not be ready");
+    }
 }
 
 /// Whether a change removes a host key, without which sshd takes no connection.

@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use super::{OutputArgs, confirm, exit, stages};
 use crate::bundle::{self, Choice, Machine, Source};
+use crate::narration::tell;
 use crate::report::Report;
 use crate::report_file::is_same_file;
 use crate::root::{GuestRoot, GuestRootMut};
@@ -57,6 +58,12 @@ impl Args {
         let outcome = bundle::restore(&source, &root, &machine, choice)?;
         let report = Report::of_restore(&self.root, outcome.changes, stages(started));
         self.output.print(&report, &report.to_text(false))?;
+        if choice.live && !choice.dry_run && !report.changes.is_empty() {
+            tell(
+                "byoi-agent: addresses and services that are enabled again come back with the next \
+                 boot: restart to have them now",
+            );
+        }
         Ok(ExitCode::from(exit::READY))
     }
 }

@@ -35,7 +35,7 @@ use confinement::Confinement;
 pub use attributes::{Attributes, Timestamp};
 pub use path::GuestPath;
 pub use swap::{COPY, INCOMPLETE};
-pub use write::GuestRootMut;
+pub use write::{GuestRootMut, next_data};
 
 use crate::error::Error;
 use crate::guest::Owner;
@@ -64,7 +64,8 @@ pub enum FileKind {
 }
 
 impl FileKind {
-    fn of(stat: &FileStat) -> Self {
+    /// What `stat(2)` says that it is.
+    pub fn of(stat: &FileStat) -> Self {
         match SFlag::from_bits_truncate(stat.st_mode) & SFlag::S_IFMT {
             SFlag::S_IFREG => Self::Regular,
             SFlag::S_IFDIR => Self::Directory,

@@ -343,8 +343,12 @@ pub(super) fn overwrite(file: &File) -> io::Result<()> {
     file.sync_all()
 }
 
-/// The next extent of data from `offset` on, in bytes.
-fn next_data(file: &File, offset: u64) -> io::Result<Option<(u64, u64)>> {
+/// The next extent of data from `offset` on, in bytes: its start and its end.
+///
+/// # Errors
+///
+/// The file could not be asked.
+pub fn next_data(file: &File, offset: u64) -> io::Result<Option<(u64, u64)>> {
     match rustix::fs::seek(file, SeekFrom::Data(offset)) {
         Ok(start) => Ok(Some((
             start,

@@ -13,6 +13,9 @@ use crate::live::kernel::Kernel;
 use crate::live::obstacle;
 use crate::live::survey::{Role, Survey};
 
+/// The rule's id.
+pub const ID: &str = "iscsi/session";
+
 /// The rule.
 #[derive(Debug, Default)]
 pub struct IscsiSession {
@@ -29,7 +32,7 @@ impl IscsiSession {
 impl Rule for IscsiSession {
     fn meta(&self) -> RuleMeta {
         RuleMeta {
-            id: "iscsi/session",
+            id: ID,
             severity: Severity::Blocker,
             title: "Volumes that iSCSI attached to the running system",
             why: "OCI asks for every attachment but the boot volume to be disconnected before an \

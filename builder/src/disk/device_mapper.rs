@@ -15,6 +15,7 @@ use std::thread;
 use std::time::Duration;
 
 use byoi_agent::cmd::{Cmd, CmdError};
+use byoi_agent::narration::tell;
 
 use super::loop_device::{Access, LoopDevice};
 use crate::lvm::{Table, Target};
@@ -118,7 +119,7 @@ impl Mapped {
 impl Drop for Mapped {
     fn drop(&mut self) {
         if let Err(error) = self.remove() {
-            eprintln!("{error}");
+            tell(error);
         }
     }
 }
@@ -354,7 +355,10 @@ fn sweep() {
         let before = left.len();
         left.retain(|name| remove(name).is_err());
         if left.len() == before {
-            eprintln!("removing {}: they are still in use", left.join(", "));
+            tell(format_args!(
+                "removing {}: they are still in use",
+                left.join(", ")
+            ));
             break;
         }
     }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
+use byoi_agent::narration::tell;
 use loopdev::LoopControl;
 use nix::errno::Errno;
 
@@ -131,7 +132,7 @@ impl LoopDevice {
 impl Drop for LoopDevice {
     fn drop(&mut self) {
         if let Err(error) = self.release() {
-            eprintln!("detaching {}: {error}", self.path.display());
+            tell(format_args!("detaching {}: {error}", self.path.display()));
         }
     }
 }

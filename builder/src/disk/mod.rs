@@ -18,6 +18,7 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use byoi_agent::narration::tell;
 use loopdev::LoopControl;
 
 pub use device::Device;
@@ -128,7 +129,7 @@ impl AttachedDisk {
             let device = self.attach_backing(backing, Access::ReadOnly).ok()?;
             let content = File::open(device.path()).ok().and_then(Layout::content_of);
             if let Err(error) = device.detach() {
-                eprintln!("{error}");
+                tell(error);
             }
             content
         });

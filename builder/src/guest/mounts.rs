@@ -9,6 +9,7 @@ use std::thread;
 use std::time::Duration;
 
 use byoi_agent::failpoint;
+use byoi_agent::narration::tell;
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use nix::unistd::syncfs;
@@ -249,7 +250,7 @@ impl MountStack {
 impl Drop for MountStack {
     fn drop(&mut self) {
         if let Err(error) = self.tear_down() {
-            eprintln!("{}", error.reason());
+            tell(error.reason());
         }
     }
 }
