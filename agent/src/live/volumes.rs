@@ -191,6 +191,7 @@ mod tests {
                 target: "/srv/data".into(),
                 fs_type: "ext4".into(),
                 options: "rw".into(),
+                own_options: String::new(),
                 automount: None,
             }],
             ..Record::default()
