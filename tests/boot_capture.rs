@@ -126,9 +126,21 @@ fn returns(guest: &Guest<'_>, bundle: &Path, before: &str) {
     assert_eq!(guest.sh("diff -r --no-dereference /root/etc /etc"), "");
 }
 
-/// Restarts what was restored, and sees that it is what it was by itself.
+/// Restarts what was restored, and sees that it is what it was by itself. As it stops, the network
+/// has to stay until what is mounted over it is not any more.
 fn serves(guest: &Guest<'_>, before: &str) {
+    let running = guest.console().len();
     guest.restarts();
+    let console = guest.console();
+    let line = |words: [&str; 2]| {
+        let mut lines = console[running..].lines();
+        lines.position(|line| words.iter().all(|word| line.contains(word)))
+    };
+    let (unmounted, network) = (
+        line(["Unmounted", "srv-data.mount"]),
+        line(["Stopped", "network.target"]),
+    );
+    assert!(unmounted.is_some() && unmounted < network, "{console}");
     assert_eq!(guest.sh(STATE), before);
     let address = guest.sh(ADDRESS);
     assert!(!address.contains("dynamic"), "{address}");
