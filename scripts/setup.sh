@@ -6,7 +6,7 @@
 #     scripts/setup.sh
 set -euo pipefail
 
-min_rust=1.88
+min_rust=1.89
 backports_source=/etc/apt/sources.list.d/byoi-backports.sources
 
 packages=(

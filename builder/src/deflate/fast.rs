@@ -1,6 +1,7 @@
 //! The fastest parse: two candidates for each place, the longer one is taken at once.
 //!
-//! Both are compared without a branch. What remains to be predicted is whether there is a copy.
+//! Most literals are told from a look at four bytes; what remains to be predicted is whether there
+//! is a copy.
 
 use super::input::{GLANCE, Input, equal};
 use super::narrow::{low16, low32};
@@ -10,14 +11,14 @@ use super::symbols::{MAX_MATCH, WINDOW};
 /// Binary logarithm of the number of buckets: 16 KiB.
 const BITS: u32 = 12;
 
-/// The shortest copy that is looked for, in bytes.
-const SHORTEST: u32 = 4;
-
 /// After so many literals in a row some places are passed over, more and more of them.
 const PATIENCE: usize = 64;
 
 /// The most places that are passed over at once.
 const MAX_SKIP: usize = 16;
+
+/// Of the places within a copy the second and third are remembered, then every one so far on.
+const STRIDE: usize = 3;
 
 /// Two places each, the later one in the low half. One that was never set is 0, which is as good
 /// a candidate as any.
@@ -44,45 +45,41 @@ impl Fast {
         // Place 0 has nothing before it.
         let mut at = length.min(1);
         stream.literals(&input.bytes()[..at]);
-        let mut misses = 0;
+        // Where the last copy ended.
+        let mut copied = at;
         while at < end {
-            let places = insert(buckets, input.four(at), at);
-            let here = input.glance(at);
-            let mut best = 0;
-            for place in [places, places >> 16] {
-                let nearness = (place as usize).wrapping_sub(at) % WINDOW;
-                let same = equal(here, input.glance_back(at, nearness));
-                // Of two that are as long the nearer one.
-                best = best.max(same << 12 | low32(nearness));
-            }
-            let found = best >> 12;
-            if found < SHORTEST {
+            let four = input.four(at);
+            let nearness = insert(buckets, four, at).map(|place| place.wrapping_sub(at) % WINDOW);
+            let same = nearness.map(|nearness| input.four_back(at, nearness) == four);
+            if !(same[0] | same[1]) {
                 stream.literal(input.byte(at));
                 at += 1;
-                misses += 1;
-                if misses > PATIENCE {
-                    let skip = (misses / PATIENCE).min(MAX_SKIP).min(end - at);
+                if at - copied > PATIENCE {
+                    let skip = ((at - copied) / PATIENCE).min(MAX_SKIP).min(end - at);
                     stream.literals(&input.bytes()[at..at + skip]);
                     at += skip;
+                    stream.reached(at);
                 }
-            } else {
-                misses = 0;
-                let distance = WINDOW - best as usize % WINDOW;
-                let most = MAX_MATCH.min(length - at);
-                let mut found = found as usize;
-                if found == GLANCE {
-                    found = input.common(at, at - distance, GLANCE, most);
-                }
-                stream.copy(found, distance);
-                // The first places of what was copied, then every other one.
-                for place in at + 1..at + 4 {
-                    insert(buckets, input.four(place), place);
-                }
-                for place in (at + 4..(at + found).min(end)).step_by(2) {
-                    insert(buckets, input.four(place), place);
-                }
-                at += found;
+                continue;
             }
+            let here = input.glance(at);
+            // Of two that are as long the nearer one.
+            let [first, second] = nearness.map(|nearness| {
+                equal(here, input.glance_back(at, nearness)) << 12 | low32(nearness)
+            });
+            let best = first.max(second);
+            let distance = WINDOW - best as usize % WINDOW;
+            let mut found = (best >> 12) as usize;
+            if found == GLANCE {
+                found = input.common(at, at - distance, GLANCE, MAX_MATCH.min(length - at));
+            }
+            stream.copy(found, distance);
+            insert(buckets, input.four(at + 1), at + 1);
+            for place in (at + 2..(at + found).min(end)).step_by(STRIDE) {
+                insert(buckets, input.four(place), place);
+            }
+            at += found;
+            copied = at;
             stream.reached(at);
         }
         stream.literals(&input.bytes()[at..]);
@@ -90,11 +87,11 @@ impl Fast {
     }
 }
 
-/// Remembers a place; gives those before it with the same hash.
+/// Remembers a place; gives those before it with the same hash, the later one first.
 #[inline(always)]
-fn insert(buckets: &mut Buckets, four: u32, at: usize) -> u32 {
+fn insert(buckets: &mut Buckets, four: u32, at: usize) -> [usize; 2] {
     let bucket = &mut buckets[(four.wrapping_mul(0x9e37_79b1) >> (32 - BITS)) as usize];
     let places = *bucket;
     *bucket = places << 16 | u32::from(low16(at));
-    places
+    [places as usize, (places >> 16) as usize]
 }

@@ -1,5 +1,7 @@
 //! The bytes to compress, where several can be looked at together.
 
+use wide::u8x16;
+
 use super::symbols::WINDOW;
 
 /// The most bytes of one input.
@@ -10,6 +12,9 @@ const SLACK: usize = 16;
 
 /// How many bytes are compared at once.
 pub const GLANCE: usize = 15;
+
+/// How many bytes are compared at once in one vector.
+pub const WIDE: usize = 16;
 
 /// Up to [`MAX_INPUT`] bytes.
 ///
@@ -58,6 +63,15 @@ impl Input {
         u32::from_le_bytes(four)
     }
 
+    /// The four bytes that begin [`WINDOW`] less `nearness` before a place.
+    #[inline(always)]
+    pub fn four_back(&self, at: usize, nearness: usize) -> u32 {
+        let at = (at & (MAX_INPUT - 1)) + (nearness & (WINDOW - 1));
+        let mut four = [0; 4];
+        four.copy_from_slice(&self.bytes[at..at + 4]);
+        u32::from_le_bytes(four)
+    }
+
     #[inline(always)]
     fn eight(&self, at: usize) -> u64 {
         let at = WINDOW + (at & (MAX_INPUT - 1));
@@ -88,6 +102,25 @@ impl Input {
         (lo, u64::from_le_bytes(eight))
     }
 
+    /// As [`Self::glance`], for [`equal_wide`].
+    #[inline(always)]
+    pub fn wide(&self, at: usize) -> u8x16 {
+        self.sixteen(WINDOW + (at & (MAX_INPUT - 1)))
+    }
+
+    /// As [`Self::glance_back`], for [`equal_wide`].
+    #[inline(always)]
+    pub fn wide_back(&self, at: usize, nearness: usize) -> u8x16 {
+        self.sixteen((at & (MAX_INPUT - 1)) + (nearness & (WINDOW - 1)))
+    }
+
+    #[inline(always)]
+    fn sixteen(&self, at: usize) -> u8x16 {
+        let mut sixteen = [0; WIDE];
+        sixteen.copy_from_slice(&self.bytes[at..at + WIDE]);
+        u8x16::new(sixteen)
+    }
+
     /// How many bytes from `at` on are the same as those from `from` on, at most `most`, where the
     /// first `known` are.
     #[inline(always)]
@@ -115,4 +148,10 @@ pub fn equal(a: (u64, u64), b: (u64, u64)) -> u32 {
     } else {
         lo.trailing_zeros()
     }) / 8
+}
+
+/// How many bytes two looks have in common, up to [`WIDE`], without a branch.
+#[inline(always)]
+pub fn equal_wide(a: u8x16, b: u8x16) -> u32 {
+    (!a.simd_eq(b).to_bitmask()).trailing_zeros()
 }

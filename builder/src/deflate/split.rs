@@ -28,33 +28,30 @@ pub fn spans(stream: &Stream, spans: &mut Vec<Span>) {
             cost: estimate(&segment.histogram),
         });
     }
+    // Where the spans are that are left, and what each takes if the next one joins it.
+    let mut left: Vec<usize> = (0..spans.len()).collect();
     let mut joined = [0_f32; MAX_SEGMENTS];
-    for (pair, joined) in spans.windows(2).zip(&mut joined) {
-        *joined = estimate(&sum(&pair[0].histogram, &pair[1].histogram));
+    for at in 1..spans.len() {
+        joined[at - 1] = estimate(&sum(&spans[at - 1].histogram, &spans[at].histogram));
     }
     loop {
-        let best = spans
+        let best = left
             .windows(2)
-            .zip(joined)
-            .map(|(pair, joined)| pair[0].cost + pair[1].cost - joined)
+            .map(|pair| spans[pair[0]].cost + spans[pair[1]].cost - joined[pair[0]])
             .enumerate()
             .max_by(|a, b| a.1.total_cmp(&b.1));
-        let Some((at, gain)) = best else { return };
-        if gain <= 0.0 {
-            return;
-        }
-        let right = spans.remove(at + 1);
-        let left = &mut spans[at];
-        left.end = right.end;
-        left.histogram = sum(&left.histogram, &right.histogram);
-        left.cost = joined[at];
-        joined.copy_within(at + 1.., at);
-        for at in at.saturating_sub(1)..=at {
-            if let [left, right, ..] = &spans[at..] {
-                joined[at] = estimate(&sum(&left.histogram, &right.histogram));
-            }
+        let Some((number, _)) = best.filter(|(_, gain)| *gain > 0.0) else {
+            break;
+        };
+        let (at, next) = (left[number], left.remove(number + 1));
+        spans[at].end = std::mem::take(&mut spans[next].end);
+        spans[at].histogram = sum(&spans[at].histogram, &spans[next].histogram);
+        spans[at].cost = joined[at];
+        for pair in left[number.saturating_sub(1)..].windows(2).take(2) {
+            joined[pair[0]] = estimate(&sum(&spans[pair[0]].histogram, &spans[pair[1]].histogram));
         }
     }
+    spans.retain(|span| span.end > 0);
 }
 
 fn sum(a: &Histogram, b: &Histogram) -> Histogram {
