@@ -5,7 +5,7 @@
 //!
 //! ```text
 //! image::SourceImage → image::WorkDisk → disk::AttachedDisk → guest::MountedGuest
-//!     → disk::AttachedDisk → seal::SealedDisk → qcow2 → boot::BootOutcome
+//!     → disk::AttachedDisk → seal::SealedDisk → encode → qcow2 | vmdk → boot::BootOutcome
 //! ```
 
 #![allow(
@@ -25,6 +25,7 @@ pub mod cli;
 pub mod deflate;
 pub mod digest;
 pub mod disk;
+pub mod encode;
 pub mod error;
 pub mod guest;
 pub mod guest_exec;
@@ -44,4 +45,5 @@ pub mod scratch;
 pub mod seal;
 pub mod sparsify;
 pub mod units;
+pub mod vmdk;
 mod volumes;

@@ -13,11 +13,15 @@ use tempfile::TempDir;
 
 use super::dump::{Dump, DumpError};
 use super::testing::{noise, qemu_img, read_back, text};
-use super::{Compression, Qcow2Error, Summary, WriteOptions, write};
+use super::{Compression, write};
 use crate::deflate::Level;
+use crate::encode::{Disk as Source, Summary, WriteError};
 use crate::sparsify::{AllocationMap, CLUSTER_LENGTH, CLUSTER_SIZE};
 
 const ZLIB: Compression = Compression::Zlib {
+    level: Level::Default,
+};
+const ZSTD: Compression = Compression::Zstd {
     level: Level::Default,
 };
 
@@ -57,15 +61,26 @@ impl Disk {
         self.folder.path().join("image")
     }
 
-    fn try_write(&self, image: &Path, options: &WriteOptions) -> Result<Summary, Qcow2Error> {
+    fn source(&self) -> Source<'_> {
+        Source {
+            file: &self.file,
+            map: &self.map,
+        }
+    }
+
+    fn try_write(
+        &self,
+        image: &Path,
+        compression: Compression,
+        threads: usize,
+    ) -> Result<Summary, WriteError> {
         let output = File::create(image).unwrap();
-        write(&self.file, &self.map, &output, options, &mut |_| {})
+        let threads = NonZeroUsize::new(threads).unwrap();
+        write(self.source(), &output, compression, threads, &mut |_| {})
     }
 
     fn write(&self, compression: Compression, threads: usize) -> Summary {
-        let summary = self
-            .try_write(&self.image(), &options(compression, threads))
-            .unwrap();
+        let summary = self.try_write(&self.image(), compression, threads).unwrap();
         let length = fs::metadata(self.image()).unwrap().len();
         assert_eq!(summary.file_size, length);
         summary
@@ -78,13 +93,6 @@ impl Disk {
             &["compare", "-q", "-f", "raw", "-F", "qcow2"],
             &[&self.raw(), &self.image()],
         );
-    }
-}
-
-fn options(compression: Compression, threads: usize) -> WriteOptions {
-    WriteOptions {
-        compression,
-        threads: NonZeroUsize::new(threads).unwrap(),
     }
 }
 
@@ -109,7 +117,7 @@ fn mixed() -> Disk {
 fn qemu_img_agrees_at_every_size() {
     let c = CLUSTER_SIZE;
     for size in [0, 512, c - 512, c, c + 512, 8 * c, 9 * c + 512] {
-        for compression in [Compression::None, ZLIB] {
+        for compression in [Compression::None, ZLIB, ZSTD] {
             let length = usize::try_from(size).unwrap();
             for content in [vec![0; length], noise(1, length), text(1, length)] {
                 let disk = Disk::new(size, &[(0, content)]);
@@ -131,6 +139,8 @@ fn qemu_img_agrees_at_every_level() {
     assert_eq!(plain.compressed_clusters, 0);
     let mut best = plain.file_size;
     for level in [Level::Fast, Level::Default, Level::Best] {
+        disk.write(Compression::Zstd { level }, 3);
+        disk.check();
         let summary = disk.write(Compression::Zlib { level }, 3);
         disk.check();
         assert_eq!(summary.data_clusters, plain.data_clusters);
@@ -166,13 +176,10 @@ fn progress_ends_with_all_data() {
     let disk = mixed();
     let output = tempfile::tempfile().unwrap();
     let mut told = Vec::new();
-    write(
-        &disk.file,
-        &disk.map,
-        &output,
-        &options(ZLIB, 2),
-        &mut |done| told.push(done),
-    )
+    let two = NonZeroUsize::new(2).unwrap();
+    write(disk.source(), &output, ZLIB, two, &mut |done| {
+        told.push(done);
+    })
     .unwrap();
     assert!(told.is_sorted(), "{told:?}");
     assert_eq!(told.last(), Some(&disk.map.data_bytes()));
@@ -185,14 +192,7 @@ fn what_was_in_the_file_is_gone() {
     let fresh = fs::read(disk.image()).unwrap();
     let output = tempfile::tempfile().unwrap();
     output.write_all_at(&vec![0xff; 4 << 20], 0).unwrap();
-    write(
-        &disk.file,
-        &disk.map,
-        &output,
-        &options(ZLIB, 1),
-        &mut |_| {},
-    )
-    .unwrap();
+    write(disk.source(), &output, ZLIB, NonZeroUsize::MIN, &mut |_| {}).unwrap();
     let mut bytes = Vec::new();
     (&output).read_to_end(&mut bytes).unwrap();
     assert!(bytes == fresh);
@@ -204,10 +204,14 @@ fn sizes_that_no_image_can_have_are_refused() {
     let holes = tempfile::tempfile().unwrap();
     let try_size = |size| {
         let map = AllocationMap::of_file(&holes, size).unwrap();
-        write(&holes, &map, &output, &options(ZLIB, 1), &mut |_| {}).unwrap_err()
+        let source = Source {
+            file: &holes,
+            map: &map,
+        };
+        write(source, &output, ZLIB, NonZeroUsize::MIN, &mut |_| {}).unwrap_err()
     };
     let error = try_size((1 << 51) + 512);
-    assert!(matches!(error, Qcow2Error::TooLarge { .. }), "{error}");
+    assert!(matches!(error, WriteError::Size { .. }), "{error}");
 }
 
 /// Whether a reader would take the file for an image.
@@ -222,10 +226,8 @@ fn a_disk_that_shrinks_is_an_error() {
     let disk = mixed();
     disk.file.set_len(2 << 20).unwrap();
     for threads in [1, 3] {
-        let error = disk
-            .try_write(&disk.image(), &options(ZLIB, threads))
-            .unwrap_err();
-        let Qcow2Error::Read { offset, source } = error else {
+        let error = disk.try_write(&disk.image(), ZLIB, threads).unwrap_err();
+        let WriteError::Read { offset, source } = error else {
             panic!("{error}");
         };
         assert_eq!(offset, 3008 << 10);
@@ -251,14 +253,14 @@ fn privileged_a_full_file_system_never_leaves_a_header() {
         )
         .unwrap();
         let image = folder.join("image");
-        let result = disk.try_write(&image, &options(compression, 2));
+        let result = disk.try_write(&image, compression, 2);
         let header = has_header(&image);
         // Not at once: a process that another test is about to start has every file of this one.
         umount2(&folder, MntFlags::MNT_DETACH).unwrap();
         assert_eq!(result.is_ok(), header, "{kib} KiB");
         match result {
             Ok(_) => true,
-            Err(Qcow2Error::Write { source, .. }) => {
+            Err(WriteError::Write { source, .. }) => {
                 assert_eq!(source.kind(), io::ErrorKind::StorageFull);
                 false
             }
@@ -385,12 +387,15 @@ proptest! {
         disk.write(ZLIB, 1);
         disk.check();
         let image = fs::read(disk.image()).unwrap();
-        let content = read_back(&File::open(disk.image()).unwrap());
-        prop_assert!(content == fs::read(disk.raw()).unwrap());
+        let raw = fs::read(disk.raw()).unwrap();
+        prop_assert!(read_back(&File::open(disk.image()).unwrap()) == raw);
         for threads in [2, 5] {
             disk.write(ZLIB, threads);
             prop_assert!(fs::read(disk.image()).unwrap() == image, "{threads} threads");
         }
+        disk.write(ZSTD, 3);
+        disk.check();
+        prop_assert!(read_back(&File::open(disk.image()).unwrap()) == raw);
     }
 }
 
