@@ -241,16 +241,14 @@ mod tests {
     fn a_used_encoder_gives_the_same_bytes_as_a_new_one() {
         for codec in codecs() {
             let mut used = Encoder::new(codec).unwrap();
-            for seed in 0..2 {
-                for cluster in [
-                    text(seed, CLUSTER_LENGTH),
-                    text(seed + 9, CLUSTER_LENGTH),
-                    noise(seed, CLUSTER_LENGTH),
-                ] {
-                    let mut out = Vec::new();
-                    let form = used.encode(&cluster, &mut out);
-                    assert!((form, out) == encode(codec, &cluster), "{codec:?}");
-                }
+            for cluster in [
+                text(1, CLUSTER_LENGTH),
+                noise(1, CLUSTER_LENGTH),
+                text(2, CLUSTER_LENGTH),
+            ] {
+                let mut out = Vec::new();
+                let form = used.encode(&cluster, &mut out);
+                assert!((form, out) == encode(codec, &cluster), "{codec:?}");
             }
         }
     }

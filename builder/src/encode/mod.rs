@@ -11,6 +11,8 @@
 mod batches;
 mod encoder;
 mod sink;
+#[cfg(test)]
+pub(crate) mod testing;
 
 use std::fs::File;
 use std::io;

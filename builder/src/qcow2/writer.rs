@@ -63,7 +63,7 @@ pub fn write(
 }
 
 /// Writes to an empty file.
-fn write_into(
+pub(super) fn write_into(
     disk: Disk<'_>,
     output: &dyn FileExt,
     compression: Compression,
@@ -118,7 +118,7 @@ impl<'a> ImageWriter<'a> {
         let _header = alloc.whole(1)?;
         let l1_table = alloc.whole((entries * ENTRY_SIZE).div_ceil(CLUSTER_SIZE))?;
         Ok(Self {
-            sink: Sink::new(output),
+            sink: Sink::new(output, alloc.clusters()? * CLUSTER_SIZE),
             alloc,
             compression_type,
             l1_table,

@@ -85,7 +85,7 @@ impl<'a> StreamWriter<'a> {
             _ => return Err(WriteError::Size { size, format: NAME }),
         };
         let mut image = Self {
-            sink: Sink::new(output),
+            sink: Sink::new(output, 0),
             digest: Sha256::new(),
             capacity,
             directory: vec![0; entries],
