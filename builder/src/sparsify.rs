@@ -9,6 +9,7 @@
 
 use std::fs::File;
 use std::io;
+use std::iter;
 
 use rustix::fs::SeekFrom;
 use rustix::io::Errno;
@@ -209,8 +210,26 @@ pub struct Pieces<'a> {
 }
 
 impl Pieces<'_> {
-    /// The next clusters that follow one another, at most `limit`, which is not 0.
-    pub fn next_up_to(&mut self, limit: u64) -> Option<ClusterRun> {
+    /// Whether nothing is left.
+    pub fn is_empty(&self) -> bool {
+        self.runs.is_empty()
+    }
+
+    /// Takes the next clusters, `limit` of them or what is left.
+    pub fn take(&mut self, limit: u64) -> impl Iterator<Item = ClusterRun> {
+        let mut room = limit;
+        iter::from_fn(move || {
+            let piece = self.piece(room)?;
+            room -= piece.count;
+            Some(piece)
+        })
+    }
+
+    /// The next clusters that follow one another, at most `limit`.
+    fn piece(&mut self, limit: u64) -> Option<ClusterRun> {
+        if limit == 0 {
+            return None;
+        }
         let (&run, later) = self.runs.split_first()?;
         let left = run.count - self.taken;
         let piece = ClusterRun {
@@ -367,13 +386,15 @@ mod tests {
             runs: vec![run(5, 9), run(15, 1), run(17, 2)],
         };
         let mut pieces = map.pieces();
-        let taken = [4, 4, 4, 3, 1, 8].map(|limit| pieces.next_up_to(limit));
-        let expected = [(5, 4), (9, 4), (13, 1), (15, 1), (17, 1), (18, 1)];
-        assert_eq!(
-            taken,
-            expected.map(|(first, count)| Some(run(first, count)))
-        );
-        assert_eq!(pieces.next_up_to(1), None);
+        for expected in [
+            &[run(5, 4)][..],
+            &[run(9, 4)],
+            &[run(13, 1), run(15, 1), run(17, 2)],
+            &[],
+        ] {
+            assert_eq!(pieces.is_empty(), expected.is_empty());
+            assert_eq!(pieces.take(4).collect::<Vec<_>>(), expected);
+        }
     }
 
     #[test]

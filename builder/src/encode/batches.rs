@@ -6,11 +6,13 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU64, NonZeroUsize};
 use std::os::unix::fs::FileExt;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, Builder, Scope};
+
+use rustix::fs::{Advice, fadvise};
 
 use super::encoder::{Encoder, Form};
 use super::{Codec, Disk, Encoded, WriteError};
@@ -21,6 +23,9 @@ const BATCH_CLUSTERS: u64 = 8;
 
 /// Batches for each thread: one in work, the others on their way.
 const BATCHES_PER_THREAD: usize = 4;
+
+/// How many clusters the kernel reads before they are asked for: 8 MiB.
+const READ_AHEAD: u64 = 128;
 
 /// Encoded clusters in the order of the disk.
 #[derive(Debug, Default)]
@@ -91,7 +96,10 @@ impl Batch {
 /// What the threads take from.
 struct Supply<'a> {
     empty: Receiver<Batch>,
+    disk: Disk<'a>,
     pieces: Pieces<'a>,
+    /// The pieces that the kernel was not told of yet.
+    unread: Pieces<'a>,
     /// The number of the next batch.
     number: u64,
 }
@@ -100,20 +108,31 @@ impl Supply<'_> {
     /// An empty batch with the next runs and its number, once there is one; `None` when all is
     /// done, or nobody wants more.
     fn take(&mut self) -> Option<(u64, Batch)> {
-        let first = self.pieces.next_up_to(BATCH_CLUSTERS)?;
+        if self.pieces.is_empty() {
+            return None;
+        }
         let mut batch = self.empty.recv().ok()?;
         batch.runs.clear();
-        batch.runs.push(first);
-        let mut room = BATCH_CLUSTERS - first.count();
-        while room > 0
-            && let Some(run) = self.pieces.next_up_to(room)
-        {
-            room -= run.count();
-            batch.runs.push(run);
-        }
+        batch.runs.extend(self.pieces.take(BATCH_CLUSTERS));
+        self.read_ahead(BATCH_CLUSTERS);
         let number = self.number;
         self.number += 1;
         Some((number, batch))
+    }
+
+    /// Lets the kernel read the next clusters while others are encoded.
+    fn read_ahead(&mut self, clusters: u64) {
+        for run in self.unread.take(clusters) {
+            let length = NonZeroU64::new(self.disk.map.bytes_of(run));
+            // An advice only; some files take none.
+            fadvise(
+                self.disk.file,
+                run.first().start().bytes(),
+                length,
+                Advice::WillNeed,
+            )
+            .ok();
+        }
     }
 }
 
@@ -140,11 +159,15 @@ impl Batches {
         let failed = |source| WriteError::Thread { source };
         let (empty, supplied) = channel();
         let (sender, finished) = channel();
-        let supply = Arc::new(Mutex::new(Supply {
+        let mut supply = Supply {
             empty: supplied,
+            disk,
             pieces: disk.map.pieces(),
+            unread: disk.map.pieces(),
             number: 0,
-        }));
+        };
+        supply.read_ahead(READ_AHEAD);
+        let supply = Arc::new(Mutex::new(supply));
         for number in 0..threads.get() {
             let mut encoder = Encoder::new(codec).map_err(failed)?;
             let (supply, sender) = (Arc::clone(&supply), sender.clone());
