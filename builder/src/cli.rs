@@ -127,7 +127,7 @@ struct WriteArgs {
     #[arg(long, value_enum, default_value_t = CompressionArg::Zlib)]
     compression: CompressionArg,
     /// How hard it tries: fast (1-3), default (4-7) or best (8-9); for zstd
-    /// these are its levels 1, 3 and 12
+    /// these are its levels 1, 2 and 15
     #[arg(long, value_name = "N", default_value = "default", value_parser = level)]
     level: Level,
     /// How many threads compress [default: one for each processor, up to 32]

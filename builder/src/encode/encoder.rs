@@ -121,12 +121,13 @@ fn store(cluster: &[u8], out: &mut Vec<u8>) {
     }
 }
 
-/// What zstd calls the level.
+/// What zstd calls the level. From 2 to 3 a cluster loses a percent and takes a fifth longer; from
+/// 15 on almost nothing is gained any more.
 fn zstd_level(level: Level) -> i32 {
     match level {
         Level::Fast => 1,
-        Level::Default => 3,
-        Level::Best => 12,
+        Level::Default => 2,
+        Level::Best => 15,
     }
 }
 
