@@ -129,12 +129,6 @@ pub enum WriteError {
         /// What the system said.
         source: io::Error,
     },
-    /// The output could not be emptied before the start.
-    #[error("emptying the image file")]
-    Empty {
-        /// What the system said.
-        source: io::Error,
-    },
     /// A signal arrived.
     #[error("writing the image")]
     Interrupted {

@@ -1,6 +1,5 @@
 //! Puts the encoded clusters and the tables that lead to them into the image file.
 
-use std::fs::File;
 use std::num::NonZeroUsize;
 use std::os::unix::fs::FileExt;
 
@@ -40,8 +39,8 @@ impl Compression {
     }
 }
 
-/// Writes `disk` to the regular file `output`, which is emptied first and not flushed at the end.
-/// Reads and compresses on `threads` threads.
+/// Writes `disk` to the empty file `output`, which is not flushed at the end. Reads and compresses
+/// on `threads` threads.
 ///
 /// `progress` is told how many bytes of the map's
 /// [`data_bytes`](crate::sparsify::AllocationMap::data_bytes) are done, again and again.
@@ -50,20 +49,6 @@ impl Compression {
 ///
 /// [`WriteError`], also when a signal arrived. Then `output` has no header.
 pub fn write(
-    disk: Disk<'_>,
-    output: &File,
-    compression: Compression,
-    threads: NonZeroUsize,
-    progress: &mut dyn FnMut(u64),
-) -> Result<Summary, WriteError> {
-    output
-        .set_len(0)
-        .map_err(|source| WriteError::Empty { source })?;
-    write_into(disk, output, compression, threads, progress)
-}
-
-/// Writes to an empty file.
-pub(super) fn write_into(
     disk: Disk<'_>,
     output: &dyn FileExt,
     compression: Compression,

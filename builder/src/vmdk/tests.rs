@@ -9,7 +9,6 @@ use proptest::prelude::*;
 use sha2::{Digest, Sha256};
 
 use super::write;
-use super::writer::write_into;
 use crate::deflate::Level;
 use crate::digest::hexadecimal;
 use crate::encode::testing::{Fault, Faulty, RawDisk, mixed};
@@ -191,8 +190,7 @@ fn a_write_that_fails_anywhere_leaves_no_footer() {
             let file = File::create(disk.image()).unwrap();
             let output = Faulty { file: &file, fault };
             let one = NonZeroUsize::MIN;
-            let error =
-                write_into(disk.source(), &output, Level::Fast, one, &mut |_| {}).unwrap_err();
+            let error = write(disk.source(), &output, Level::Fast, one, &mut |_| {}).unwrap_err();
             let WriteError::Write { source, .. } = error else {
                 panic!("{what}: {error}");
             };

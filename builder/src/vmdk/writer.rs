@@ -1,6 +1,5 @@
 //! Puts grains, tables and the ends of the stream into the file.
 
-use std::fs::File;
 use std::num::NonZeroUsize;
 use std::os::unix::fs::FileExt;
 
@@ -18,8 +17,8 @@ use crate::units::{SECTOR_SIZE, byte_len};
 /// The largest disk in grain tables: 64 TiB, what VMware's products and our reader take.
 const MAX_TABLES: u64 = 1 << 21;
 
-/// Writes `disk` to the regular file `output`, which is emptied first and not flushed at the end.
-/// Reads and compresses on `threads` threads.
+/// Writes `disk` to the empty file `output`, which is not flushed at the end. Reads and compresses
+/// on `threads` threads.
 ///
 /// `progress` is told how many bytes of the map's
 /// [`data_bytes`](crate::sparsify::AllocationMap::data_bytes) are done, again and again.
@@ -28,20 +27,6 @@ const MAX_TABLES: u64 = 1 << 21;
 ///
 /// [`WriteError`], also when a signal arrived. Then `output` has no footer.
 pub fn write(
-    disk: Disk<'_>,
-    output: &File,
-    level: Level,
-    threads: NonZeroUsize,
-    progress: &mut dyn FnMut(u64),
-) -> Result<Summary, WriteError> {
-    output
-        .set_len(0)
-        .map_err(|source| WriteError::Empty { source })?;
-    write_into(disk, output, level, threads, progress)
-}
-
-/// Writes to an empty file.
-pub(super) fn write_into(
     disk: Disk<'_>,
     output: &dyn FileExt,
     level: Level,
@@ -61,7 +46,7 @@ pub(super) fn write_into(
 
 /// An image that has no footer yet.
 #[must_use = "an image is nothing until it is finished"]
-pub(super) struct StreamWriter<'a> {
+struct StreamWriter<'a> {
     sink: Sink<'a>,
     digest: Sha256,
     /// The sectors of the disk.
@@ -74,7 +59,7 @@ pub(super) struct StreamWriter<'a> {
 }
 
 impl<'a> StreamWriter<'a> {
-    pub(super) fn new(output: &'a dyn FileExt, disk: Disk<'_>) -> Result<Self, WriteError> {
+    fn new(output: &'a dyn FileExt, disk: Disk<'_>) -> Result<Self, WriteError> {
         let size = disk.map.size();
         // The last sector is filled up with zeros.
         let capacity = size.div_ceil(SECTOR_SIZE);
@@ -143,7 +128,7 @@ impl<'a> StreamWriter<'a> {
     }
 
     /// Writes the directory and what ends the stream.
-    pub(super) fn finish(mut self) -> Result<Summary, WriteError> {
+    fn finish(mut self) -> Result<Summary, WriteError> {
         self.end_table()?;
         let directory = std::mem::take(&mut self.directory);
         let place = self.put_table(Marker::Directory, &directory)?;
