@@ -8,9 +8,10 @@ use std::os::fd::AsRawFd;
 
 use byoi_builder::deflate::Level;
 use byoi_builder::disk::AttachedDisk;
+use byoi_builder::encode::Disk;
 use byoi_builder::image::{Input, SourceImage, WorkDisk};
 use byoi_builder::progress::Narrator;
-use byoi_builder::qcow2::{Compression, WriteOptions, write};
+use byoi_builder::qcow2::{Compression, write};
 use byoi_builder::sparsify::AllocationMap;
 use byoi_tests::{fixture_disk, run, text};
 use tempfile::TempDir;
@@ -27,13 +28,15 @@ fn privileged_the_qcow2_equals_the_working_disk() {
     let map = AllocationMap::of_file(sealed.file(), sealed.size()).unwrap();
     let image = dir.path().join("disk.qcow2");
     let output = File::create_new(&image).unwrap();
-    let options = WriteOptions {
-        compression: Compression::Zlib {
-            level: Level::Default,
-        },
-        threads: NonZeroUsize::new(2).unwrap(),
+    let disk = Disk {
+        file: sealed.file(),
+        map: &map,
     };
-    let summary = write(sealed.file(), &map, &output, &options, &mut |_| {}).unwrap();
+    let compression = Compression::Zlib {
+        level: Level::Default,
+    };
+    let threads = NonZeroUsize::new(2).unwrap();
+    let summary = write(disk, &output, compression, threads, &mut |_| {}).unwrap();
     assert_eq!(summary.virtual_size, sealed.size());
     assert!(summary.compressed_clusters > 0);
 

@@ -11,16 +11,23 @@ use std::time::Duration;
 use anyhow::Context;
 use byoi_agent::cli::{OutputArgs, RuleArgs, exit_code};
 use byoi_agent::rules::access_ssh_key::{PublicKey, UserName};
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::error::ErrorKind;
+use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 
 use crate::boot::{Accel, Board, Firmware, Profile};
 use crate::deflate::Level;
 use crate::guest_exec::{GUEST_EXEC, guest_exec};
 use crate::image::Input;
-use crate::pipeline::{self, BootOptions, BuildRequest, ConvertRequest, GptOptions};
+use crate::pipeline::{
+    self, BootOptions, BuildRequest, ConvertRequest, GptOptions, OutputFormat, WriteOptions,
+};
 use crate::progress::Narrator;
-use crate::qcow2::{Compression, WriteOptions};
+use crate::qcow2::Compression;
 use crate::report::BuildReport;
+
+/// The most threads that compress unless more are asked for: with the memory of each, a disk is
+/// written in 128 MiB.
+const MAX_THREADS: NonZeroUsize = NonZeroUsize::new(32).expect("it is not 0");
 
 /// Makes any VM disk ready for import into Oracle Cloud Infrastructure, and
 /// proves that it boots.
@@ -37,9 +44,9 @@ enum Command {
     Check(Check),
     /// Tell what is on an image: partitions, file systems, guest
     Inspect(Inspect),
-    /// Make an image ready: copy, prepare, write a QCOW2, boot it
+    /// Make an image ready: copy, prepare, write a QCOW2 or VMDK, boot it
     Build(Build),
-    /// Write an image as a QCOW2, as it is; judge nothing
+    /// Write an image as a QCOW2 or VMDK, as it is; judge nothing
     Convert(Convert),
     /// Boot an image as OCI would; change nothing
     BootTest(BootTest),
@@ -101,7 +108,8 @@ struct Inspect {
 struct Convert {
     #[command(flatten)]
     image: ImageArgs,
-    /// The QCOW2 to make
+    /// The image to make: a streamOptimized VMDK where the name ends in .vmdk,
+    /// else a QCOW2
     #[arg(short, long, value_name = "OUT")]
     output: PathBuf,
     /// Where temporary files go [default: the directory of OUT]
@@ -115,13 +123,14 @@ struct Convert {
 
 #[derive(Debug, Args)]
 struct WriteArgs {
-    /// How clusters are compressed
+    /// How clusters are compressed; those of a VMDK are by zlib
     #[arg(long, value_enum, default_value_t = CompressionArg::Zlib)]
     compression: CompressionArg,
-    /// How hard it tries: fast (1-3), default (4-7) or best (8-9)
+    /// How hard it tries: fast (1-3), default (4-7) or best (8-9); for zstd
+    /// these are its levels 1, 2 and 15
     #[arg(long, value_name = "N", default_value = "default", value_parser = level)]
     level: Level,
-    /// How many threads compress [default: one for each processor]
+    /// How many threads compress [default: one for each processor, up to 32]
     #[arg(long, value_name = "N")]
     threads: Option<NonZeroUsize>,
 }
@@ -149,7 +158,8 @@ impl From<GptArgs> for GptOptions {
 struct Build {
     #[command(flatten)]
     image: ImageArgs,
-    /// The QCOW2 to make
+    /// The image to make: a streamOptimized VMDK where the name ends in .vmdk,
+    /// else a QCOW2
     #[arg(short, long, value_name = "OUT")]
     output: PathBuf,
     /// Where temporary files go [default: the directory of OUT]
@@ -228,21 +238,35 @@ impl BootArgs {
 enum CompressionArg {
     /// Deflate, which every reader knows
     Zlib,
+    /// Faster and smaller, for readers of 2020 or later: QEMU 5.1
+    Zstd,
     /// No compression
     None,
 }
 
 impl WriteArgs {
-    fn options(&self) -> WriteOptions {
+    fn options(&self, output: &Path) -> WriteOptions {
+        let level = self.level;
+        let is_vmdk = output
+            .extension()
+            .is_some_and(|extension| extension.eq_ignore_ascii_case("vmdk"));
+        let format = match self.compression {
+            CompressionArg::Zlib if is_vmdk => OutputFormat::Vmdk(level),
+            CompressionArg::Zstd | CompressionArg::None if is_vmdk => Cli::command()
+                .error(
+                    ErrorKind::ArgumentConflict,
+                    "a VMDK is compressed by zlib: leave out --compression, or name a .qcow2",
+                )
+                .exit(),
+            CompressionArg::Zlib => OutputFormat::Qcow2(Compression::Zlib { level }),
+            CompressionArg::Zstd => OutputFormat::Qcow2(Compression::Zstd { level }),
+            CompressionArg::None => OutputFormat::Qcow2(Compression::None),
+        };
         WriteOptions {
-            compression: match self.compression {
-                CompressionArg::Zlib => Compression::Zlib { level: self.level },
-                CompressionArg::None => Compression::None,
-            },
-            threads: self
-                .threads
-                .or_else(|| available_parallelism().ok())
-                .unwrap_or(NonZeroUsize::MIN),
+            format,
+            threads: self.threads.unwrap_or_else(|| {
+                available_parallelism().map_or(NonZeroUsize::MIN, |cores| cores.min(MAX_THREADS))
+            }),
         }
     }
 }
@@ -289,7 +313,7 @@ impl Cli {
                 let input = Input::from(convert.image);
                 convert.report.spare(&[&input.path, &convert.output])?;
                 let request = ConvertRequest {
-                    write: convert.write.options(),
+                    write: convert.write.options(&convert.output),
                     input,
                     workdir: convert
                         .workdir
@@ -334,7 +358,7 @@ impl Build {
             user: self.user,
             gpt: self.gpt.into(),
             force: self.force,
-            write: self.write.options(),
+            write: self.write.options(&self.output),
             boot: (!self.no_boot_test).then(|| self.boot.options()),
             output: self.output,
         };

@@ -5,12 +5,12 @@ use std::path::PathBuf;
 
 use crate::boot::BootError;
 use crate::disk::DiskError;
+use crate::encode::WriteError;
 use crate::guest::GuestError;
 use crate::image::ImageError;
 use crate::layout::LayoutError;
 use crate::output::OutputError;
 use crate::preflight::PreflightError;
-use crate::qcow2::Qcow2Error;
 use crate::repair::RepairError;
 use crate::scratch::ScratchError;
 use crate::seal::SealError;
@@ -52,13 +52,13 @@ pub enum BuildError {
     /// The search for holes.
     #[error(transparent)]
     Sparsify(#[from] SparsifyError),
-    /// The QCOW2.
+    /// The image.
     #[error("making {}", output.display())]
-    Qcow2 {
+    Write {
         /// OUT.
         output: PathBuf,
         /// What went wrong.
-        source: Qcow2Error,
+        source: WriteError,
     },
     /// The digest of OUT.
     #[error("reading the image that was written")]

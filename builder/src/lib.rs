@@ -5,7 +5,7 @@
 //!
 //! ```text
 //! image::SourceImage → image::WorkDisk → disk::AttachedDisk → guest::MountedGuest
-//!     → disk::AttachedDisk → seal::SealedDisk → qcow2 → boot::BootOutcome
+//!     → disk::AttachedDisk → seal::SealedDisk → encode → qcow2 | vmdk → boot::BootOutcome
 //! ```
 
 #![allow(
@@ -30,6 +30,7 @@ pub mod cli;
 pub mod deflate;
 pub mod digest;
 pub mod disk;
+pub mod encode;
 pub mod error;
 pub mod guest;
 pub mod guest_exec;
@@ -49,4 +50,5 @@ pub mod scratch;
 pub mod seal;
 pub mod sparsify;
 pub mod units;
+pub mod vmdk;
 mod volumes;

@@ -163,6 +163,19 @@ impl Output {
         ))
     }
 
+    /// Waits until what was written is durable.
+    ///
+    /// # Errors
+    ///
+    /// It could not be written.
+    pub fn sync(&self) -> Result<(), OutputError> {
+        self.file.sync_all().map_err(|source| OutputError::Io {
+            action: "writing",
+            path: self.path.clone(),
+            source,
+        })
+    }
+
     /// Gives the complete file its name.
     ///
     /// # Errors
@@ -177,7 +190,7 @@ impl Output {
                 source: error,
             }
         };
-        self.file.sync_all().map_err(failed("writing"))?;
+        self.sync()?;
         failpoint::reach("publish").map_err(failed("naming"))?;
         if !self.temporary.named {
             linkat(

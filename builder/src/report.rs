@@ -18,7 +18,6 @@ use crate::boot::BootOutcome;
 use crate::bootchain::DataDisk;
 use crate::guest::{Emptied, GuestError, GuestMount, MountedGuest};
 use crate::layout::{Layout, findings};
-use crate::qcow2::Summary;
 
 /// The rule that a boot test judges by.
 const BOOT_PROOF: RuleMeta = RuleMeta {
@@ -69,19 +68,6 @@ pub struct OutputReport {
     pub virtual_size: u64,
     /// The size of the file, in bytes.
     pub file_size: u64,
-}
-
-impl OutputReport {
-    /// A finished QCOW2.
-    pub fn qcow2(path: PathBuf, sha256: String, summary: &Summary) -> Self {
-        Self {
-            path,
-            format: "qcow2",
-            sha256,
-            virtual_size: summary.virtual_size,
-            file_size: summary.file_size,
-        }
-    }
 }
 
 impl BuildReport {

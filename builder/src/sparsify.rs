@@ -9,6 +9,7 @@
 
 use std::fs::File;
 use std::io;
+use std::iter;
 
 use rustix::fs::SeekFrom;
 use rustix::io::Errno;
@@ -77,17 +78,6 @@ impl ClusterRun {
     /// Each cluster in turn.
     pub fn clusters(self) -> impl Iterator<Item = ClusterIndex> {
         (self.first.0..self.end()).map(ClusterIndex)
-    }
-
-    /// The same clusters as runs of at most `limit`, which is not 0.
-    pub fn pieces(self, limit: u64) -> impl Iterator<Item = Self> {
-        (0..self.count.div_ceil(limit)).map(move |piece| {
-            let first = self.first.0 + piece * limit;
-            Self {
-                first: ClusterIndex(first),
-                count: limit.min(self.end() - first),
-            }
-        })
     }
 
     /// The number of the cluster after the last.
@@ -176,6 +166,14 @@ impl AllocationMap {
         &self.runs
     }
 
+    /// The runs in pieces.
+    pub fn pieces(&self) -> Pieces<'_> {
+        Pieces {
+            runs: &self.runs,
+            taken: 0,
+        }
+    }
+
     /// How many bytes of the disk are in data clusters, the end of the disk taken into account.
     pub fn data_bytes(&self) -> u64 {
         self.runs.iter().map(|&run| self.bytes_of(run)).sum()
@@ -200,6 +198,51 @@ impl AllocationMap {
                 count: end - first.0,
             }),
         }
+    }
+}
+
+/// Runs that are taken piece by piece.
+#[derive(Debug, Clone)]
+pub struct Pieces<'a> {
+    runs: &'a [ClusterRun],
+    /// How many clusters of the first run are gone.
+    taken: u64,
+}
+
+impl Pieces<'_> {
+    /// Whether nothing is left.
+    pub fn is_empty(&self) -> bool {
+        self.runs.is_empty()
+    }
+
+    /// Takes the next clusters, `limit` of them or what is left.
+    pub fn take(&mut self, limit: u64) -> impl Iterator<Item = ClusterRun> {
+        let mut room = limit;
+        iter::from_fn(move || {
+            let piece = self.piece(room)?;
+            room -= piece.count;
+            Some(piece)
+        })
+    }
+
+    /// The next clusters that follow one another, at most `limit`.
+    fn piece(&mut self, limit: u64) -> Option<ClusterRun> {
+        if limit == 0 {
+            return None;
+        }
+        let (&run, later) = self.runs.split_first()?;
+        let left = run.count - self.taken;
+        let piece = ClusterRun {
+            first: ClusterIndex(run.first.0 + self.taken),
+            count: left.min(limit),
+        };
+        if piece.count == left {
+            self.runs = later;
+            self.taken = 0;
+        } else {
+            self.taken += piece.count;
+        }
+        Some(piece)
     }
 }
 
@@ -333,16 +376,25 @@ mod tests {
     }
 
     #[test]
-    fn pieces_cover_the_run() {
-        let run = ClusterRun {
-            first: ClusterIndex(5),
-            count: 9,
+    fn pieces_cover_the_runs() {
+        let run = |first, count| ClusterRun {
+            first: ClusterIndex(first),
+            count,
         };
-        let pieces: Vec<_> = run
-            .pieces(4)
-            .map(|piece| (piece.first().number(), piece.count()))
-            .collect();
-        assert_eq!(pieces, [(5, 4), (9, 4), (13, 1)]);
+        let map = AllocationMap {
+            size: 20 * CLUSTER_SIZE,
+            runs: vec![run(5, 9), run(15, 1), run(17, 2)],
+        };
+        let mut pieces = map.pieces();
+        for expected in [
+            &[run(5, 4)][..],
+            &[run(9, 4)],
+            &[run(13, 1), run(15, 1), run(17, 2)],
+            &[],
+        ] {
+            assert_eq!(pieces.is_empty(), expected.is_empty());
+            assert_eq!(pieces.take(4).collect::<Vec<_>>(), expected);
+        }
     }
 
     #[test]

@@ -60,6 +60,8 @@ pub enum DiskFormat {
     Qcow2,
     /// The plain disk.
     Raw,
+    /// A VMDK that is one file.
+    Vmdk,
 }
 
 impl DiskFormat {
@@ -68,6 +70,7 @@ impl DiskFormat {
         match self {
             Self::Qcow2 => "qcow2",
             Self::Raw => "raw",
+            Self::Vmdk => "vmdk",
         }
     }
 }
@@ -195,10 +198,7 @@ pub fn is_network_host(mac: Mac) -> bool {
 }
 
 fn drive(image: &Path, format: DiskFormat) -> OsString {
-    let driver = match format {
-        DiskFormat::Qcow2 => "qcow2",
-        DiskFormat::Raw => "raw",
-    };
+    let driver = format.name();
     // An explicit file driver: a name such as `nbd:...` stays the name of a file.
     let options =
         format!("if=none,id=disk,snapshot=on,driver={driver},file.driver=file,file.filename=");

@@ -22,13 +22,6 @@ const DEPTH: usize = 5;
 /// How many, where there is a copy already that begins a byte before.
 const LAZY_DEPTH: usize = 3;
 
-/// How many of both where copies are long: there are few of them to search for, and many to choose
-/// from.
-const DEEP: usize = 16;
-
-/// How many bytes a literal or a copy stands for where copies are long.
-const LONG: usize = 5;
-
 /// A copy must be so many quarters of a byte better to be preferred to one that begins before it.
 const GAIN: u32 = 2;
 
@@ -75,9 +68,7 @@ impl Lazy {
         stream.literals(&input.bytes()[..at]);
         // Where the last copy ended.
         let mut copied = at;
-        let mut symbols = 0;
         while at < end {
-            symbols += 1;
             let (first, any) = self.first(input, at);
             if !any {
                 stream.literal(input.byte(at));
@@ -90,19 +81,10 @@ impl Lazy {
                 }
                 continue;
             }
-            let is_deep = symbols * LONG < at;
-            let mut found = if is_deep {
-                self.longest::<DEEP>(input, at, first)
-            } else {
-                self.longest::<DEPTH>(input, at, first)
-            };
+            let mut found = self.longest::<DEPTH>(input, at, first);
             while found.length < WIDE && at + 1 < end {
                 let (first, _) = self.first(input, at + 1);
-                let other = if is_deep {
-                    self.longest::<DEEP>(input, at + 1, first)
-                } else {
-                    self.longest::<LAZY_DEPTH>(input, at + 1, first)
-                };
+                let other = self.longest::<LAZY_DEPTH>(input, at + 1, first);
                 if !better(other, found) {
                     break;
                 }

@@ -88,18 +88,36 @@ fn more_than_fits_is_refused() {
     );
 }
 
+/// What people wrote: sources of this program, one after another.
+fn sources() -> Vec<u8> {
+    let sources = [
+        include_str!("block.rs"),
+        include_str!("header.rs"),
+        include_str!("huffman.rs"),
+        include_str!("optimal.rs"),
+        include_str!("symbols.rs"),
+        include_str!("tests.rs"),
+        include_str!("../cli.rs"),
+        include_str!("../qcow2/tables.rs"),
+    ];
+    let mut data = sources.concat().into_bytes();
+    data.truncate(MAX_INPUT);
+    data
+}
+
 #[test]
 fn harder_is_smaller() {
-    let data: Vec<u8> = (0..8).flat_map(|seed| text(seed, 8192)).collect();
+    let data = sources();
     let [fast, default, best] = LEVELS.map(|level| round_trip(level, &data));
-    assert!(best < default && default < fast, "{best} {default} {fast}");
     let mut zlib = Compress::new_with_window_bits(Compression::new(6), false, 12);
     let mut out = vec![0; MAX_INPUT];
     zlib.compress(&data, &mut out, FlushCompress::Finish)
         .unwrap();
     let zlib = usize::try_from(zlib.total_out()).unwrap();
-    assert!(best <= zlib, "{best} {zlib}");
-    assert!(default * 100 <= zlib * 102, "{default} {zlib}");
+    assert!(
+        best < default.min(zlib) && default < fast && default * 100 <= zlib * 101,
+        "{best} {default} {fast}, zlib {zlib}"
+    );
 }
 
 /// Stretches of several kinds one after another.

@@ -10,9 +10,10 @@ use byoi_agent::rules::Rule;
 use byoi_agent::rules::access_ssh_key::{AccessSshKey, PublicKey, UserName};
 use byoi_agent::selection::Selection;
 
+use super::WriteOptions;
 use super::mend::{self, GptOptions};
+use super::write::write;
 use crate::boot::{self, Accel, Board, BootOutcome, BootRequest, DiskFormat, Firmware, Profile};
-use crate::digest::file_sha256;
 use crate::disk::{Access, AttachedDisk};
 use crate::error::BuildError;
 use crate::guest::{MountedGuest, PrivateMounts};
@@ -21,8 +22,7 @@ use crate::output::Output;
 use crate::preflight;
 use crate::prepare;
 use crate::progress::Narrator;
-use crate::qcow2::WriteOptions;
-use crate::report::{BuildReport, OutputReport, Stages};
+use crate::report::{BuildReport, Stages};
 use crate::scratch::Scratch;
 
 /// How a boot is tried.
@@ -45,7 +45,7 @@ pub struct BootOptions {
 pub struct BuildRequest {
     /// The disk; only ever read.
     pub input: Input,
-    /// The QCOW2 to make.
+    /// The image to make.
     pub output: PathBuf,
     /// Where temporary files go.
     pub workdir: PathBuf,
@@ -59,7 +59,7 @@ pub struct BuildRequest {
     pub gpt: GptOptions,
     /// Whether an image is made although blockers remain.
     pub force: bool,
-    /// How the QCOW2 is written.
+    /// How it is written.
     pub write: WriteOptions,
     /// How it is booted; `None` leaves the proof out.
     pub boot: Option<BootOptions>,
@@ -127,25 +127,25 @@ pub fn build(request: &BuildRequest, narrator: Narrator) -> Result<BuildReport, 
             stages.time("trim", || guest.close_emptied(&layout, scratch.path()))?;
         report.emptied = emptied;
         let sealed = stages.time("seal", || disk.seal(&layout))?;
-        let summary = stages.time("write", || {
-            super::write(&sealed, &output, &request.write, narrator)
-        })?;
+        let mut written =
+            stages.time("write", || write(&sealed, output, &request.write, narrator))?;
         if let Some(options) = &request.boot {
             let outcome = stages.time("boot", || {
-                prove(
-                    &output.readable_path(),
-                    DiskFormat::Qcow2,
-                    scratch.path(),
-                    options,
-                    ssh_expected,
-                    narrator,
-                )
+                written.digest_during(|output| {
+                    prove(
+                        &output.readable_path(),
+                        request.write.format.of_disk(),
+                        scratch.path(),
+                        options,
+                        ssh_expected,
+                        narrator,
+                    )
+                })
             })?;
             report.add_boot(outcome);
         }
         if report.is_ready() || request.force {
-            let sha256 = file_sha256(output.file()).map_err(BuildError::Digest)?;
-            report.output = Some(OutputReport::qcow2(output.publish()?, sha256, &summary));
+            report.output = Some(stages.time("finish", || written.publish())?);
         }
     } else {
         guest.close()?;

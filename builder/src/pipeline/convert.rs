@@ -2,13 +2,13 @@
 
 use std::path::PathBuf;
 
-use crate::digest::file_sha256;
+use super::WriteOptions;
+use super::write::write;
 use crate::error::BuildError;
 use crate::image::{Input, SourceImage};
 use crate::output::Output;
 use crate::progress::Narrator;
-use crate::qcow2::WriteOptions;
-use crate::report::{BuildReport, OutputReport, Stages};
+use crate::report::{BuildReport, Stages};
 use crate::seal::SealedDisk;
 
 /// What `convert` is asked to do.
@@ -16,7 +16,7 @@ use crate::seal::SealedDisk;
 pub struct ConvertRequest {
     /// The disk; only ever read.
     pub input: Input,
-    /// The QCOW2 to make.
+    /// The image to make.
     pub output: PathBuf,
     /// Where temporary files go.
     pub workdir: PathBuf,
@@ -24,7 +24,7 @@ pub struct ConvertRequest {
     pub write: WriteOptions,
 }
 
-/// Writes a disk, whatever is on it, as a QCOW2; judges nothing.
+/// Writes a disk, whatever is on it, as an image; judges nothing.
 ///
 /// # Errors
 ///
@@ -36,12 +36,9 @@ pub fn convert(request: &ConvertRequest, narrator: Narrator) -> Result<BuildRepo
     let subject = super::subject(&source, None);
     let disk = stages.time("copy", || source.raw_disk(&request.workdir, narrator))?;
     let sealed = SealedDisk::unchanged(disk);
-    let summary = stages.time("write", || {
-        super::write(&sealed, &output, &request.write, narrator)
-    })?;
+    let written = stages.time("write", || write(&sealed, output, &request.write, narrator))?;
     source.check_unchanged()?;
-    let sha256 = file_sha256(output.file()).map_err(BuildError::Digest)?;
     let mut report = BuildReport::unjudged(subject, None);
-    report.output = Some(OutputReport::qcow2(output.publish()?, sha256, &summary));
+    report.output = Some(stages.time("finish", || written.publish())?);
     Ok(report.finished(stages))
 }

@@ -3,13 +3,14 @@
 //! ```text
 //! SourceImage → WorkDisk → AttachedDisk → Layout → MountedGuest
 //!                                                       │ lends its root to the agent's rules
-//! BuildReport ← BootOutcome ← QCOW2 ← AllocationMap ← SealedDisk
+//! BuildReport ← BootOutcome ← image ← AllocationMap ← SealedDisk
 //! ```
 
 mod build;
 mod convert;
 mod judge;
 mod mend;
+mod write;
 
 use byoi_agent::report::Subject;
 
@@ -17,15 +18,10 @@ pub use build::{BootOptions, BuildRequest, boot_test, build};
 pub use convert::{ConvertRequest, convert};
 pub use judge::{check, inspect};
 pub use mend::GptOptions;
+pub use write::{OutputFormat, WriteOptions};
 
-use crate::error::BuildError;
 use crate::image::{ImageError, SourceImage, subject_of};
-use crate::output::Output;
-use crate::progress::Narrator;
-use crate::qcow2::{self, Summary, WriteOptions};
 use crate::report::BuildReport;
-use crate::seal::SealedDisk;
-use crate::sparsify::AllocationMap;
 
 /// An image as the subject of a report.
 fn subject(source: &SourceImage, sha256: Option<String>) -> Subject {
@@ -56,22 +52,4 @@ fn or_refused(
         }
         Err(error) => Err(error),
     }
-}
-
-/// Writes a disk to OUT.
-fn write(
-    sealed: &SealedDisk,
-    output: &Output,
-    options: &WriteOptions,
-    narrator: Narrator,
-) -> Result<Summary, BuildError> {
-    let map = AllocationMap::of_file(sealed.file(), sealed.size())?;
-    let mut task = narrator.bytes("Writing", map.data_bytes());
-    qcow2::write(sealed.file(), &map, output.file(), options, &mut |done| {
-        task.advance_to(done);
-    })
-    .map_err(|source| BuildError::Qcow2 {
-        output: output.path().to_owned(),
-        source,
-    })
 }

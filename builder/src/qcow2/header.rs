@@ -18,6 +18,8 @@ const REFCOUNT_ORDER: u32 = 4;
 pub enum CompressionType {
     /// Deflate without a zlib header, at most 4 KiB back.
     Zlib,
+    /// One frame of zstd (RFC 8878) for each cluster.
+    Zstd,
 }
 
 impl CompressionType {
@@ -25,12 +27,14 @@ impl CompressionType {
     fn code(self) -> u8 {
         match self {
             Self::Zlib => 0,
+            Self::Zstd => 1,
         }
     }
 
     fn from_code(code: u8) -> Option<Self> {
         match code {
             0 => Some(Self::Zlib),
+            1 => Some(Self::Zstd),
             _ => None,
         }
     }
@@ -40,6 +44,7 @@ impl CompressionType {
     fn incompatible_features(self) -> u64 {
         match self {
             Self::Zlib => 0,
+            Self::Zstd => 1 << 3,
         }
     }
 }

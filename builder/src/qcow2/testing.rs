@@ -2,12 +2,17 @@
 //! how far back each copy reaches.
 
 use std::fs::File;
+use std::io::Read;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 use byoi_agent::cmd::Cmd;
 
+use flate2::read::ZlibDecoder;
+use ruzstd::decoding::StreamingDecoder;
+
 use super::dump::Dump;
+use super::header::CompressionType;
 use super::tables::Mapping;
 use crate::sparsify::CLUSTER_LENGTH;
 
@@ -92,9 +97,14 @@ pub fn read_back(image: &File) -> Vec<u8> {
                 let into_sector = usize::try_from(start.bytes() % 512).unwrap();
                 let mut bytes = vec![0; (usize::from(more_sectors) + 1) * 512 - into_sector];
                 image.read_exact_at(&mut bytes, start.bytes()).unwrap();
-                let inflated = inflate(&bytes);
-                assert!(inflated.max_distance <= 4096, "{}", inflated.max_distance);
-                inflated.bytes
+                match dump.header().compression_type {
+                    CompressionType::Zlib => {
+                        let inflated = inflate(&bytes);
+                        assert!(inflated.max_distance <= 4096, "{}", inflated.max_distance);
+                        inflated.bytes
+                    }
+                    CompressionType::Zstd => unpack_zstd(&bytes),
+                }
             }
         };
         disk[at..at + CLUSTER_LENGTH].copy_from_slice(&content);
@@ -105,6 +115,23 @@ pub fn read_back(image: &File) -> Vec<u8> {
     );
     disk.truncate(size);
     disk
+}
+
+/// What the zlib stream `data` holds, its checksum verified.
+pub fn unpack_zlib(data: &[u8]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    ZlibDecoder::new(data).read_to_end(&mut bytes).unwrap();
+    bytes
+}
+
+/// What the first frame in `data` holds.
+pub fn unpack_zstd(mut data: &[u8]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    StreamingDecoder::new(&mut data)
+        .unwrap()
+        .read_to_end(&mut bytes)
+        .unwrap();
+    bytes
 }
 
 /// What deflated data holds.

@@ -1,123 +1,70 @@
 //! Whole images, judged by qemu-img and by the reader of [`super::testing`].
 
 use std::fs::{self, File};
-use std::io::{self, Read};
+use std::io;
 use std::num::NonZeroUsize;
 use std::os::unix::fs::FileExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::LazyLock;
 
+use imago::qcow2::Qcow2;
+use imago::{FormatAccess, FormatDriverBuilder, PermissiveImplicitOpenGate};
+use nix::errno::Errno;
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use proptest::prelude::*;
-use tempfile::TempDir;
 
 use super::dump::{Dump, DumpError};
 use super::testing::{noise, qemu_img, read_back, text};
-use super::{Compression, Qcow2Error, Summary, WriteOptions, write};
+use super::{Compression, write};
 use crate::deflate::Level;
+use crate::encode::testing::{Fault, Faulty, RawDisk, mixed};
+use crate::encode::{Disk, Summary, WriteError};
 use crate::sparsify::{AllocationMap, CLUSTER_LENGTH, CLUSTER_SIZE};
 
 const ZLIB: Compression = Compression::Zlib {
     level: Level::Default,
 };
+const ZSTD: Compression = Compression::Zstd {
+    level: Level::Default,
+};
 
-/// A raw disk and a folder for the images made from it.
-struct Disk {
-    folder: TempDir,
-    file: File,
-    map: AllocationMap,
+fn try_write(
+    disk: &RawDisk,
+    image: &Path,
+    compression: Compression,
+    threads: usize,
+) -> Result<Summary, WriteError> {
+    let output = File::create(image).unwrap();
+    let threads = NonZeroUsize::new(threads).unwrap();
+    write(disk.source(), &output, compression, threads, &mut |_| {})
 }
 
-impl Disk {
-    /// A disk of `size` bytes with holes between the given contents.
-    fn new(size: u64, contents: &[(u64, Vec<u8>)]) -> Self {
-        // In memory where that is possible: every image is flushed twice.
-        let folder = tempfile::tempdir_in("/dev/shm")
-            .or_else(|_| tempfile::tempdir())
-            .unwrap();
-        let file = File::options()
-            .read(true)
-            .write(true)
-            .create_new(true)
-            .open(folder.path().join("raw"))
-            .unwrap();
-        file.set_len(size).unwrap();
-        for (offset, bytes) in contents {
-            file.write_all_at(bytes, *offset).unwrap();
-        }
-        let map = AllocationMap::of_file(&file, size).unwrap();
-        Self { folder, file, map }
-    }
-
-    fn raw(&self) -> PathBuf {
-        self.folder.path().join("raw")
-    }
-
-    fn image(&self) -> PathBuf {
-        self.folder.path().join("image")
-    }
-
-    fn try_write(&self, image: &Path, options: &WriteOptions) -> Result<Summary, Qcow2Error> {
-        let output = File::create(image).unwrap();
-        write(&self.file, &self.map, &output, options, &mut |_| {})
-    }
-
-    fn write(&self, compression: Compression, threads: usize) -> Summary {
-        let summary = self
-            .try_write(&self.image(), &options(compression, threads))
-            .unwrap();
-        let length = fs::metadata(self.image()).unwrap().len();
-        assert_eq!(summary.file_size, length);
-        summary
-    }
-
-    /// No leak, no error, the same content.
-    fn check(&self) {
-        qemu_img(&["check", "-q", "-f", "qcow2"], &[&self.image()]);
-        qemu_img(
-            &["compare", "-q", "-f", "raw", "-F", "qcow2"],
-            &[&self.raw(), &self.image()],
-        );
-    }
+fn write_image(disk: &RawDisk, compression: Compression, threads: usize) -> Summary {
+    let summary = try_write(disk, &disk.image(), compression, threads).unwrap();
+    let length = fs::metadata(disk.image()).unwrap().len();
+    assert_eq!(summary.file_size, length);
+    summary
 }
 
-fn options(compression: Compression, threads: usize) -> WriteOptions {
-    WriteOptions {
-        compression,
-        threads: NonZeroUsize::new(threads).unwrap(),
-    }
-}
-
-/// 3 MiB less a sector of everything: text, noise, zeros as data, holes.
-fn mixed() -> Disk {
-    let k = 1024;
-    Disk::new(
-        3072 * k - 512,
-        &[
-            (0, text(1, 100_000)),
-            (256 * k, noise(1, 200_000)),
-            (512 * k, vec![0; 300_000]),
-            (1024 * k, text(2, 600_000)),
-            (1700 * k, noise(2, 70_000)),
-            (1800 * k, text(3, 70_000)),
-            (3072 * k - 1024, noise(3, 512)),
-        ],
-    )
+/// No leak, no error, the same content.
+fn check(disk: &RawDisk) {
+    qemu_img(&["check", "-q", "-f", "qcow2"], &[&disk.image()]);
+    disk.compare("qcow2", &disk.image());
 }
 
 #[test]
 fn qemu_img_agrees_at_every_size() {
     let c = CLUSTER_SIZE;
     for size in [0, 512, c - 512, c, c + 512, 8 * c, 9 * c + 512] {
-        for compression in [Compression::None, ZLIB] {
+        for compression in [Compression::None, ZLIB, ZSTD] {
             let length = usize::try_from(size).unwrap();
             for content in [vec![0; length], noise(1, length), text(1, length)] {
-                let disk = Disk::new(size, &[(0, content)]);
-                let summary = disk.write(compression, 2);
+                let disk = RawDisk::new(size, &[(0, content)]);
+                let summary = write_image(&disk, compression, 2);
                 assert_eq!(summary.virtual_size, size);
                 let clusters = size.div_ceil(c);
                 assert_eq!(summary.data_clusters + summary.zero_clusters, clusters);
-                disk.check();
+                check(&disk);
             }
         }
     }
@@ -126,13 +73,15 @@ fn qemu_img_agrees_at_every_size() {
 #[test]
 fn qemu_img_agrees_at_every_level() {
     let disk = mixed();
-    let plain = disk.write(Compression::None, 2);
-    disk.check();
+    let plain = write_image(&disk, Compression::None, 2);
+    check(&disk);
     assert_eq!(plain.compressed_clusters, 0);
     let mut best = plain.file_size;
     for level in [Level::Fast, Level::Default, Level::Best] {
-        let summary = disk.write(Compression::Zlib { level }, 3);
-        disk.check();
+        write_image(&disk, Compression::Zstd { level }, 3);
+        check(&disk);
+        let summary = write_image(&disk, Compression::Zlib { level }, 3);
+        check(&disk);
         assert_eq!(summary.data_clusters, plain.data_clusters);
         assert_eq!(summary.zero_clusters, plain.zero_clusters);
         assert!(summary.compressed_clusters > 10, "{summary:?}");
@@ -148,14 +97,44 @@ fn qemu_img_agrees_at_every_level() {
 }
 
 #[test]
+fn an_image_is_read_by_others() {
+    let disk = mixed();
+    let raw = fs::read(disk.raw()).unwrap();
+    for compression in [Compression::None, ZLIB] {
+        write_image(&disk, compression, 2);
+        let image = Qcow2::<imago::file::File>::builder_path(disk.image())
+            .open(PermissiveImplicitOpenGate::default())
+            .unwrap();
+        let mut content = vec![0xff; raw.len()];
+        FormatAccess::new(image).read(&mut content, 0).unwrap();
+        assert!(content == raw, "{compression:?}");
+    }
+    for compression in [ZLIB, ZSTD] {
+        write_image(&disk, compression, 2);
+        disk.convert("qcow2", &disk.image());
+    }
+}
+
+#[test]
+fn an_l1_table_of_several_clusters() {
+    let size = 9 << 40;
+    let contents = [1 << 40, size - 70_000].map(|place| (place, text(place, 66_000)));
+    let disk = RawDisk::new(size, &contents);
+    let summary = write_image(&disk, ZLIB, 2);
+    check(&disk);
+    // Header, three of the L1, two L2 tables, refcounts, and a little data.
+    assert!(summary.file_size < 10 * CLUSTER_SIZE, "{summary:?}");
+}
+
+#[test]
 fn few_clusters_on_a_huge_disk() {
     let size = (390 << 30) + 512;
     let places = [0, 511 << 20, 512 << 20, 100 << 30, (389 << 30) + 70_000];
     let mut contents: Vec<_> = places.map(|place| (place, text(place, 200_000))).into();
     contents.push((size - 512, noise(1, 512)));
-    let disk = Disk::new(size, &contents);
-    let summary = disk.write(ZLIB, 2);
-    disk.check();
+    let disk = RawDisk::new(size, &contents);
+    let summary = write_image(&disk, ZLIB, 2);
+    check(&disk);
     assert_eq!(summary.data_clusters, 21);
     // Header, L1, five L2 tables, refcounts, and a little data.
     assert!(summary.file_size < 24 * CLUSTER_SIZE, "{summary:?}");
@@ -166,36 +145,13 @@ fn progress_ends_with_all_data() {
     let disk = mixed();
     let output = tempfile::tempfile().unwrap();
     let mut told = Vec::new();
-    write(
-        &disk.file,
-        &disk.map,
-        &output,
-        &options(ZLIB, 2),
-        &mut |done| told.push(done),
-    )
+    let two = NonZeroUsize::new(2).unwrap();
+    write(disk.source(), &output, ZLIB, two, &mut |done| {
+        told.push(done);
+    })
     .unwrap();
     assert!(told.is_sorted(), "{told:?}");
     assert_eq!(told.last(), Some(&disk.map.data_bytes()));
-}
-
-#[test]
-fn what_was_in_the_file_is_gone() {
-    let disk = mixed();
-    disk.write(ZLIB, 1);
-    let fresh = fs::read(disk.image()).unwrap();
-    let output = tempfile::tempfile().unwrap();
-    output.write_all_at(&vec![0xff; 4 << 20], 0).unwrap();
-    write(
-        &disk.file,
-        &disk.map,
-        &output,
-        &options(ZLIB, 1),
-        &mut |_| {},
-    )
-    .unwrap();
-    let mut bytes = Vec::new();
-    (&output).read_to_end(&mut bytes).unwrap();
-    assert!(bytes == fresh);
 }
 
 #[test]
@@ -204,10 +160,14 @@ fn sizes_that_no_image_can_have_are_refused() {
     let holes = tempfile::tempfile().unwrap();
     let try_size = |size| {
         let map = AllocationMap::of_file(&holes, size).unwrap();
-        write(&holes, &map, &output, &options(ZLIB, 1), &mut |_| {}).unwrap_err()
+        let source = Disk {
+            file: &holes,
+            map: &map,
+        };
+        write(source, &output, ZLIB, NonZeroUsize::MIN, &mut |_| {}).unwrap_err()
     };
     let error = try_size((1 << 51) + 512);
-    assert!(matches!(error, Qcow2Error::TooLarge { .. }), "{error}");
+    assert!(matches!(error, WriteError::Size { .. }), "{error}");
 }
 
 /// Whether a reader would take the file for an image.
@@ -222,10 +182,8 @@ fn a_disk_that_shrinks_is_an_error() {
     let disk = mixed();
     disk.file.set_len(2 << 20).unwrap();
     for threads in [1, 3] {
-        let error = disk
-            .try_write(&disk.image(), &options(ZLIB, threads))
-            .unwrap_err();
-        let Qcow2Error::Read { offset, source } = error else {
+        let error = try_write(&disk, &disk.image(), ZLIB, threads).unwrap_err();
+        let WriteError::Read { offset, source } = error else {
             panic!("{error}");
         };
         assert_eq!(offset, 3008 << 10);
@@ -251,14 +209,14 @@ fn privileged_a_full_file_system_never_leaves_a_header() {
         )
         .unwrap();
         let image = folder.join("image");
-        let result = disk.try_write(&image, &options(compression, 2));
+        let result = try_write(&disk, &image, compression, 2);
         let header = has_header(&image);
         // Not at once: a process that another test is about to start has every file of this one.
         umount2(&folder, MntFlags::MNT_DETACH).unwrap();
         assert_eq!(result.is_ok(), header, "{kib} KiB");
         match result {
             Ok(_) => true,
-            Err(Qcow2Error::Write { source, .. }) => {
+            Err(WriteError::Write { source, .. }) => {
                 assert_eq!(source.kind(), io::ErrorKind::StorageFull);
                 false
             }
@@ -278,9 +236,83 @@ fn privileged_a_full_file_system_never_leaves_a_header() {
     }
 }
 
+/// 10 MiB that take several writes.
+fn large() -> RawDisk {
+    RawDisk::new(
+        600 << 20,
+        &[(0, noise(1, 6 << 20)), (570 << 20, noise(2, 4 << 20))],
+    )
+}
+
+#[test]
+fn a_write_that_fails_anywhere_leaves_no_header() {
+    let disk = large();
+    write_image(&disk, Compression::None, 2);
+    let good = File::open(disk.image()).unwrap();
+    let header = Dump::read(&good).unwrap().header();
+    let pointer = |at: u64| {
+        let mut entry = [0; 8];
+        good.read_exact_at(&mut entry, at).unwrap();
+        u64::from_be_bytes(entry) & !(1 << 63)
+    };
+    let (l1, table) = (header.l1_table.bytes(), header.refcount_table.bytes());
+    let places = [
+        ("header", 0),
+        ("L1 table", l1),
+        ("L2 table", pointer(l1)),
+        ("last L2 table", pointer(l1 + 8)),
+        ("data", pointer(pointer(l1))),
+        ("late data", pointer(pointer(l1 + 8) + 8 * 950)),
+        ("refcount table", table),
+        ("refcount block", pointer(table)),
+    ];
+    for (what, place) in places {
+        assert!(place != 0 || what == "header", "{what}");
+        for errno in [Errno::ENOSPC, Errno::EIO] {
+            for fault in [
+                Fault::At(place, errno),
+                Fault::At(place + 100, errno),
+                Fault::Short(place, errno),
+                Fault::Short(place + 100, errno),
+            ] {
+                let file = File::create(disk.image()).unwrap();
+                let output = Faulty { file: &file, fault };
+                let error = write(
+                    disk.source(),
+                    &output,
+                    Compression::None,
+                    NonZeroUsize::MIN,
+                    &mut |_| {},
+                )
+                .unwrap_err();
+                let WriteError::Write { source, .. } = error else {
+                    panic!("{what}: {error}");
+                };
+                assert_eq!(source.kind(), io::Error::from(errno).kind(), "{what}");
+                let is_header = what == "header" && matches!(fault, Fault::Short(100, _));
+                assert_eq!(has_header(&disk.image()), is_header, "{what} {fault:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn short_writes_are_gone_on_with() {
+    let disk = mixed();
+    write_image(&disk, ZLIB, 1);
+    let good = fs::read(disk.image()).unwrap();
+    let file = File::create(disk.image()).unwrap();
+    let output = Faulty {
+        file: &file,
+        fault: Fault::Crumbs(10_000),
+    };
+    write(disk.source(), &output, ZLIB, NonZeroUsize::MIN, &mut |_| {}).unwrap();
+    assert!(fs::read(disk.image()).unwrap() == good);
+}
+
 #[test]
 fn the_layout_of_a_small_image() {
-    let disk = Disk::new(
+    let disk = RawDisk::new(
         5 * CLUSTER_SIZE - 512,
         &[
             (0, noise(1, CLUSTER_LENGTH)),
@@ -288,7 +320,7 @@ fn the_layout_of_a_small_image() {
             (4 * CLUSTER_SIZE, noise(2, 512)),
         ],
     );
-    disk.write(Compression::None, 1);
+    write_image(&disk, Compression::None, 1);
     let image = File::open(disk.image()).unwrap();
     let text = Dump::read(&image).unwrap().text().unwrap();
     assert_eq!(
@@ -308,8 +340,8 @@ type Expected = fn(&DumpError) -> bool;
 
 #[test]
 fn a_broken_image_is_not_dumped() {
-    let disk = Disk::new(CLUSTER_SIZE, &[(0, noise(1, CLUSTER_LENGTH))]);
-    disk.write(Compression::None, 1);
+    let disk = RawDisk::new(CLUSTER_SIZE, &[(0, noise(1, CLUSTER_LENGTH))]);
+    write_image(&disk, Compression::None, 1);
     let l1 = 0x10000;
     let l2 = 0x30000;
     let cases: [(u64, u64, Expected); 7] = [
@@ -360,7 +392,7 @@ fn parts() -> impl Strategy<Value = Vec<(Part, usize)>> {
     prop::collection::vec((part, 1_usize..500), 0..12)
 }
 
-fn random_disk(parts: &[(Part, usize)]) -> Disk {
+fn random_disk(parts: &[(Part, usize)]) -> RawDisk {
     let mut size = 0;
     let mut contents = Vec::new();
     for (part, sectors) in parts {
@@ -373,7 +405,7 @@ fn random_disk(parts: &[(Part, usize)]) -> Disk {
         }
         size += u64::try_from(length).unwrap();
     }
-    Disk::new(size, &contents)
+    RawDisk::new(size, &contents)
 }
 
 proptest! {
@@ -382,15 +414,18 @@ proptest! {
     #[test]
     fn any_disk_reads_back_and_threads_make_no_difference(parts in parts()) {
         let disk = random_disk(&parts);
-        disk.write(ZLIB, 1);
-        disk.check();
+        write_image(&disk, ZLIB, 1);
+        check(&disk);
         let image = fs::read(disk.image()).unwrap();
-        let content = read_back(&File::open(disk.image()).unwrap());
-        prop_assert!(content == fs::read(disk.raw()).unwrap());
+        let raw = fs::read(disk.raw()).unwrap();
+        prop_assert!(read_back(&File::open(disk.image()).unwrap()) == raw);
         for threads in [2, 5] {
-            disk.write(ZLIB, threads);
+            write_image(&disk, ZLIB, threads);
             prop_assert!(fs::read(disk.image()).unwrap() == image, "{threads} threads");
         }
+        write_image(&disk, ZSTD, 3);
+        check(&disk);
+        prop_assert!(read_back(&File::open(disk.image()).unwrap()) == raw);
     }
 }
 
@@ -400,8 +435,8 @@ proptest! {
     #[test]
     fn no_damage_makes_the_dump_panic(table in 0_usize..3, offset in 0_u64..128, value: u64) {
         static GOOD: LazyLock<Vec<u8>> = LazyLock::new(|| {
-            let disk = Disk::new(CLUSTER_SIZE, &[(0, vec![1; 512])]);
-            disk.write(Compression::None, 1);
+            let disk = RawDisk::new(CLUSTER_SIZE, &[(0, vec![1; 512])]);
+            write_image(&disk, Compression::None, 1);
             fs::read(disk.image()).unwrap()
         });
         let image = tempfile::tempfile().unwrap();

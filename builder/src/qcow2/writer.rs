@@ -1,68 +1,77 @@
 //! Puts the encoded clusters and the tables that lead to them into the image file.
 
-use std::fs::File;
+use std::num::NonZeroUsize;
 use std::os::unix::fs::FileExt;
-use std::thread;
-
-use byoi_agent::{failpoint, interrupt};
 
 use super::alloc::{Allocator, Exhausted};
-use super::compress::Encoded;
 use super::header::{CompressionType, Header};
 use super::refcounts::{BLOCK_ENTRIES, RefcountSize};
 use super::tables::{
     self, ENTRY_SIZE, L2_ENTRIES, MAX_L1_ENTRIES, Mapping, SECTOR_SIZE, l1_slot, l2_slot,
 };
 use super::types::{HostCluster, HostOffset};
-use super::workers::Batches;
-use super::{Qcow2Error, Summary, WriteOptions};
-use crate::sparsify::{AllocationMap, CLUSTER_LENGTH, CLUSTER_SIZE, ClusterIndex};
+use super::{Compression, NAME};
+use crate::encode::{self, Codec, Disk, Encoded, Sink, Summary, WriteError};
+use crate::sparsify::{CLUSTER_LENGTH, CLUSTER_SIZE, ClusterIndex};
+use crate::units::byte_len;
 
-impl From<Exhausted> for Qcow2Error {
+impl From<Exhausted> for WriteError {
     fn from(_: Exhausted) -> Self {
-        Self::Exhausted
+        Self::Exhausted { format: NAME }
     }
 }
 
-/// Writes the disk `source`, whose data is where `map` says, to the regular file `output`, which
-/// is emptied first, and makes it durable.
+impl Compression {
+    fn codec(self) -> Codec {
+        match self {
+            Self::None => Codec::Plain,
+            Self::Zlib { level } => Codec::Deflate(level),
+            Self::Zstd { level } => Codec::Zstd(level),
+        }
+    }
+
+    /// What the header calls it; an image with no compressed clusters asks nothing of its reader.
+    fn kind(self) -> CompressionType {
+        match self {
+            Self::None | Self::Zlib { .. } => CompressionType::Zlib,
+            Self::Zstd { .. } => CompressionType::Zstd,
+        }
+    }
+}
+
+/// Writes `disk` to the empty file `output`, which is not flushed at the end. Reads and compresses
+/// on `threads` threads.
 ///
 /// `progress` is told how many bytes of the map's
-/// [`data_bytes`](AllocationMap::data_bytes) are done, again and again.
+/// [`data_bytes`](crate::sparsify::AllocationMap::data_bytes) are done, again and again.
 ///
 /// # Errors
 ///
-/// [`Qcow2Error`], also when a signal arrived. Then `output` has no header.
+/// [`WriteError`], also when a signal arrived. Then `output` has no header.
 pub fn write(
-    source: &File,
-    map: &AllocationMap,
-    output: &File,
-    options: &WriteOptions,
+    disk: Disk<'_>,
+    output: &dyn FileExt,
+    compression: Compression,
+    threads: NonZeroUsize,
     progress: &mut dyn FnMut(u64),
-) -> Result<Summary, Qcow2Error> {
-    let mut image = ImageWriter::new(output, map.size())?;
-    thread::scope(|scope| {
-        let mut done = 0;
-        for batch in Batches::start(scope, source, map, options)? {
-            interrupt::check().map_err(|source| Qcow2Error::Interrupted { source })?;
-            let batch = batch?;
-            for (index, encoded) in &batch.clusters {
-                image.put(*index, encoded)?;
-            }
-            done += batch.bytes;
-            progress(done);
-        }
-        Ok::<_, Qcow2Error>(())
-    })?;
-    // Outside of the scope, which panics if a thread did: no header then either.
+) -> Result<Summary, WriteError> {
+    let mut image = ImageWriter::new(output, disk.map.size(), compression.kind())?;
+    encode::clusters(
+        disk,
+        compression.codec(),
+        threads,
+        progress,
+        |cluster, encoded| image.put(cluster, encoded),
+    )?;
     image.finish()
 }
 
 /// An image that has no header yet.
 #[must_use = "an image is nothing until it is finished"]
 struct ImageWriter<'a> {
-    output: &'a File,
+    sink: Sink<'a>,
     alloc: Allocator,
+    compression_type: CompressionType,
     l1_table: HostCluster,
     l1: Vec<u64>,
     /// The L2 table that is being filled. Clusters come in order, so there is only one.
@@ -76,62 +85,55 @@ struct L2Table {
 }
 
 impl<'a> ImageWriter<'a> {
-    fn new(output: &'a File, size: u64) -> Result<Self, Qcow2Error> {
+    fn new(
+        output: &'a dyn FileExt,
+        size: u64,
+        compression_type: CompressionType,
+    ) -> Result<Self, WriteError> {
+        let too_large = WriteError::Size { size, format: NAME };
         // Readers count in sectors; the last one is filled up with zeros.
-        let size = size
-            .checked_next_multiple_of(SECTOR_SIZE)
-            .ok_or(Qcow2Error::TooLarge { size })?;
+        let Some(size) = size.checked_next_multiple_of(SECTOR_SIZE) else {
+            return Err(too_large);
+        };
         let entries = tables::l1_entries(size);
         if entries > MAX_L1_ENTRIES {
-            return Err(Qcow2Error::TooLarge { size });
+            return Err(too_large);
         }
-        output
-            .set_len(0)
-            .map_err(|source| Qcow2Error::Empty { source })?;
         let mut alloc = Allocator::default();
         let _header = alloc.whole(1)?;
         let l1_table = alloc.whole((entries * ENTRY_SIZE).div_ceil(CLUSTER_SIZE))?;
         Ok(Self {
-            output,
+            sink: Sink::new(output, alloc.clusters()? * CLUSTER_SIZE),
             alloc,
+            compression_type,
             l1_table,
             l1: vec![0; index(entries)?],
             l2: None,
-            summary: Summary {
-                virtual_size: size,
-                file_size: 0,
-                data_clusters: 0,
-                compressed_clusters: 0,
-                zero_clusters: 0,
-            },
+            summary: Summary::new(size),
         })
     }
 
     /// Adds a guest cluster, which comes after all those before it.
-    fn put(&mut self, cluster: ClusterIndex, encoded: &Encoded) -> Result<(), Qcow2Error> {
+    fn put(&mut self, cluster: ClusterIndex, encoded: Encoded<'_>) -> Result<(), WriteError> {
+        self.summary.count(encoded);
         let mapping = match encoded {
-            Encoded::Zero => {
-                self.summary.zero_clusters += 1;
-                return Ok(());
-            }
+            Encoded::Zero => return Ok(()),
             Encoded::Stored(bytes) => {
                 let place = self.alloc.whole(1)?;
-                self.write_at(place.start(), bytes)?;
+                self.put_at(place.start(), bytes)?;
                 Mapping::Stored(place)
             }
             Encoded::Compressed(bytes) => {
-                let length = u64::try_from(bytes.len()).map_err(|_| Exhausted)?;
+                let length = byte_len(bytes.len());
                 let start = self.alloc.packed(length)?;
-                self.write_at(start, bytes)?;
-                self.summary.compressed_clusters += 1;
+                self.put_at(start, bytes)?;
                 Mapping::compressed(start, length).ok_or(Exhausted)?
             }
         };
-        self.summary.data_clusters += 1;
         self.map(cluster, mapping)
     }
 
-    fn map(&mut self, cluster: ClusterIndex, mapping: Mapping) -> Result<(), Qcow2Error> {
+    fn map(&mut self, cluster: ClusterIndex, mapping: Mapping) -> Result<(), WriteError> {
         let slot = index(l1_slot(cluster))?;
         if self.l2.as_ref().is_none_or(|table| table.l1_slot != slot) {
             self.end_l2()?;
@@ -146,42 +148,42 @@ impl<'a> ImageWriter<'a> {
     }
 
     /// Writes the L2 table that is being filled.
-    fn end_l2(&mut self) -> Result<(), Qcow2Error> {
+    fn end_l2(&mut self) -> Result<(), WriteError> {
         if let Some(table) = self.l2.take() {
             let place = self.alloc.whole(1)?;
-            self.write_at(place.start(), &table_bytes(&table.entries))?;
+            self.put_at(place.start(), &table_bytes(&table.entries))?;
             self.l1[table.l1_slot] = tables::encode_l1(place);
         }
         Ok(())
     }
 
-    /// Writes the tables, and the header once they are durable.
-    fn finish(mut self) -> Result<Summary, Qcow2Error> {
+    /// Writes the tables, and then the header.
+    fn finish(mut self) -> Result<Summary, WriteError> {
         self.end_l2()?;
-        self.write_at(self.l1_table.start(), &table_bytes(&self.l1))?;
         let size = RefcountSize::of(self.alloc.clusters()?);
         let first_block = self.alloc.whole(size.blocks)?;
         let table = self.alloc.whole(size.table_clusters)?;
-        self.write_refcounts(first_block, table)?;
-        self.flush()?;
+        self.put_refcounts(first_block, table)?;
+        self.put_at(self.l1_table.start(), &table_bytes(&self.l1))?;
+        self.sink.flush()?;
         let header = Header {
             size: self.summary.virtual_size,
             l1_size: u32::try_from(self.l1.len()).map_err(|_| Exhausted)?,
             l1_table: self.l1_table.start(),
             refcount_table: table.start(),
             refcount_table_clusters: u32::try_from(size.table_clusters).map_err(|_| Exhausted)?,
-            compression_type: CompressionType::Zlib,
+            compression_type: self.compression_type,
         };
         let start = HostOffset::new(0).ok_or(Exhausted)?;
-        self.write_at(start, &header.to_bytes())?;
-        self.flush()?;
+        self.put_at(start, &header.to_bytes())?;
+        self.sink.flush()?;
         self.summary.file_size = self.alloc.clusters()? * CLUSTER_SIZE;
         Ok(self.summary)
     }
 
-    /// Writes the refcount blocks from `first` on, and the table that points to them, which ends
+    /// Puts the refcount blocks from `first` on, and the table that points to them, which ends
     /// the file.
-    fn write_refcounts(&self, first: HostCluster, table: HostCluster) -> Result<(), Qcow2Error> {
+    fn put_refcounts(&mut self, first: HostCluster, table: HostCluster) -> Result<(), WriteError> {
         let mut blocks = Vec::new();
         for (number, counts) in (first.number()..).zip(self.alloc.refcounts().chunks(BLOCK_ENTRIES))
         {
@@ -191,23 +193,14 @@ impl<'a> ImageWriter<'a> {
                 .flat_map(|count| count.to_be_bytes())
                 .collect();
             bytes.resize(CLUSTER_LENGTH, 0);
-            self.write_at(place, &bytes)?;
+            self.sink.put(place.bytes(), &bytes)?;
             blocks.push(place.bytes());
         }
-        self.write_at(table.start(), &table_bytes(&blocks))
+        self.put_at(table.start(), &table_bytes(&blocks))
     }
 
-    fn write_at(&self, place: HostOffset, bytes: &[u8]) -> Result<(), Qcow2Error> {
-        let offset = place.bytes();
-        failpoint::reach("image-write")
-            .and_then(|()| self.output.write_all_at(bytes, offset))
-            .map_err(|source| Qcow2Error::Write { offset, source })
-    }
-
-    fn flush(&self) -> Result<(), Qcow2Error> {
-        self.output
-            .sync_all()
-            .map_err(|source| Qcow2Error::Flush { source })
+    fn put_at(&mut self, place: HostOffset, bytes: &[u8]) -> Result<(), WriteError> {
+        self.sink.put(place.bytes(), bytes)
     }
 }
 
@@ -236,7 +229,12 @@ mod tests {
         // The clusters are given out but not written: the file has holes there.
         let clusters = 2 * u64::try_from(BLOCK_ENTRIES).unwrap() + 4000;
         let file = tempfile::NamedTempFile::new().unwrap();
-        let mut image = ImageWriter::new(file.as_file(), clusters * CLUSTER_SIZE).unwrap();
+        let mut image = ImageWriter::new(
+            file.as_file(),
+            clusters * CLUSTER_SIZE,
+            CompressionType::Zlib,
+        )
+        .unwrap();
         for number in 0..clusters {
             let place = image.alloc.whole(1).unwrap();
             let cluster = ClusterIndex::containing(number * CLUSTER_SIZE);
