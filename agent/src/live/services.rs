@@ -21,7 +21,7 @@ const AUTOMOUNT: &str = "systemd-1";
 /// Where systemd keeps the units of the running system.
 const SYSTEMD: &str = "/run/systemd/system";
 
-/// Whether systemd runs the machine (sd_booted(3)).
+/// Whether systemd runs the machine (`sd_booted(3)`).
 pub fn has_systemd(kernel: Kernel<'_>) -> bool {
     kernel.has(&SYSTEMD.into())
 }
