@@ -1,7 +1,7 @@
 //! SIGINT and SIGTERM as a flag that long work asks for.
 //!
 //! A signal only sets the flag. Loops and [`crate::cmd`] ask for it and return an error, so that
-//! every guard on the way out is dropped in order and nothing is left behind. A signal that whoever
+//! every guard on the way out is dropped in order and nothing is left behind. A hangup that whoever
 //! started the program wants ignored, as nohup(1) does, stays ignored.
 
 use std::io;
@@ -33,16 +33,16 @@ fn flag() -> &'static Arc<AtomicBool> {
     FLAG.get_or_init(|| Arc::new(AtomicBool::new(false)))
 }
 
-/// The signals that are ignored, each a bit, from the lowest on that of signal 1 (proc(5)).
-/// Where the kernel does not say, none are.
-fn ignored_signals() -> u64 {
+/// Whether SIGHUP is ignored; not, where the kernel does not say.
+fn is_hangup_ignored() -> bool {
     let status = GuestRoot::open(Path::new("/"))
         .ok()
         .and_then(|root| Kernel(&root).fleeting(&"/proc/self/status".into()))
         .unwrap_or_default();
+    // Each signal is a bit, from the lowest on that of signal 1 (proc(5)).
     let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
-    mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok())
-        .unwrap_or_default()
+    let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    mask.is_some_and(|mask| mask >> (SIGHUP - 1) & 1 == 1)
 }
 
 /// Turns SIGINT, SIGTERM and SIGHUP into the flag. Called once, by `main`.
@@ -51,12 +51,11 @@ fn ignored_signals() -> u64 {
 ///
 /// The handler could not be registered.
 pub fn install() -> io::Result<()> {
-    let ignored = ignored_signals();
-    for signal in [SIGINT, SIGTERM, SIGHUP] {
-        if ignored >> (signal - 1) & 1 == 1 {
-            continue;
-        }
+    for signal in [SIGINT, SIGTERM] {
         signal_hook::flag::register(signal, Arc::clone(flag()))?;
+    }
+    if !is_hangup_ignored() {
+        signal_hook::flag::register(SIGHUP, Arc::clone(flag()))?;
     }
     Ok(())
 }
