@@ -12,7 +12,9 @@ use super::GuestError;
 use super::trim::CHUNK;
 use crate::bytes::FirstBytes;
 use crate::disk::AttachedDisk;
+use crate::image::Extents;
 use crate::layout::{Layout, VolumeGroup};
+use crate::sparsify::is_zero;
 use crate::units::{ByteRange, byte_len};
 
 /// Makes a hole of a range of a file or block device; where there are no holes, writes zeros.
@@ -30,20 +32,26 @@ pub(super) fn erase(file: &File, range: ByteRange) -> io::Result<()> {
     }
 }
 
-/// Overwrites a range of a file with zeros.
+/// Overwrites with zeros whatever is something else in a range of a file. What reads as zeros takes
+/// no space from the host, nor from the pool of a thin volume, and is left as it is.
 ///
 /// # Errors
 ///
-/// A write failed, or a signal arrived.
+/// A read or a write failed, or a signal arrived.
 pub(super) fn write_zeros(file: &File, range: ByteRange) -> io::Result<()> {
     let zeros = vec![0; CHUNK];
-    let mut at = range.start();
-    while at < range.end() {
-        interrupt::check()?;
-        let left = range.end() - at;
-        let len = usize::try_from(left).map_or(CHUNK, |left| left.min(CHUNK));
-        file.write_all_at(&zeros[..len], at)?;
-        at += byte_len(len);
+    let mut chunk = vec![0; CHUNK];
+    for extent in Extents::between(file, range.start(), range.end()) {
+        let (mut at, end) = extent?;
+        while at < end {
+            interrupt::check()?;
+            let len = usize::try_from(end - at).map_or(CHUNK, |left| left.min(CHUNK));
+            file.read_exact_at(&mut chunk[..len], at)?;
+            if !is_zero(&chunk[..len]) {
+                file.write_all_at(&zeros[..len], at)?;
+            }
+            at += byte_len(len);
+        }
     }
     Ok(())
 }

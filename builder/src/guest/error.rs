@@ -176,14 +176,6 @@ impl GuestError {
         }
     }
 
-    /// Whether it only means that a file system, which is not mounted, stays as it is.
-    pub(super) fn leaves_alone(&self) -> bool {
-        matches!(
-            self,
-            Self::Attach { .. } | Self::Mount { .. } | Self::NoSpace { .. }
-        )
-    }
-
     /// The whole chain on one line.
     pub(crate) fn reason(&self) -> String {
         let mut text = self.to_string();

@@ -219,11 +219,11 @@ impl MountedGuest {
         Ok(disk)
     }
 
-    /// Closes the guest and empties what nobody uses: swap space, the free space of file systems and
-    /// volume groups, and the gaps between partitions.
+    /// Closes the guest and empties what nobody uses: swap space, the free space of the file systems
+    /// that were mounted and of volume groups, and the gaps between partitions.
     ///
-    /// File systems that the guest does not mount are treated the same; where they cannot be
-    /// mounted, they stay as they are.
+    /// File systems that the guest does not mount stay as they are, to the bit: they may be sealed
+    /// by a hash (dm-verity), belong to a hibernated system, or be snapshots.
     ///
     /// # Errors
     ///
@@ -243,12 +243,8 @@ impl MountedGuest {
         // What is free or swap space to one partition may be the data of another.
         let certain = !layout.is_contested();
         for part in layout.parts() {
-            let mounted = mounted.contains(&part.id());
-            if mounted || certain {
-                match trim::trim(&disk, part, workdir) {
-                    Err(error) if !mounted && error.leaves_alone() => {}
-                    trimmed => emptied.free_space.extend(trimmed?),
-                }
+            if mounted.contains(&part.id()) {
+                emptied.free_space.extend(trim::trim(&disk, part, workdir)?);
             }
             if certain {
                 emptied.emptied_swap.extend(swap::empty_part(&disk, part)?);

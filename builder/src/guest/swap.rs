@@ -7,7 +7,6 @@
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
-use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 use nix::fcntl::OFlag;
@@ -17,12 +16,9 @@ use serde::Serialize;
 use super::GuestError;
 use super::confined;
 use super::erase::{erase, write_zeros};
-use super::trim::CHUNK;
 use crate::bytes::Window;
 use crate::disk::{Access, AttachedDisk, DiskError};
-use crate::image::Extents;
 use crate::layout::{ContentKind, Part, PartId, SWAP_HEAD, own_swap_pages, swap_pages};
-use crate::sparsify::is_zero;
 use crate::units::{ByteRange, byte_len};
 
 /// A swap area that was emptied.
@@ -127,18 +123,6 @@ fn overwrite(file: &File) -> io::Result<Option<ByteRange>> {
     let Some(pages) = swap_pages(&head, metadata.len()) else {
         return Ok(None);
     };
-    let mut chunk = vec![0; CHUNK];
-    for extent in Extents::between(file, pages.start(), pages.end()) {
-        let (mut at, end) = extent?;
-        while at < end {
-            let len = usize::try_from(end - at).map_or(CHUNK, |left| left.min(CHUNK));
-            file.read_exact_at(&mut chunk[..len], at)?;
-            let done = byte_len(len);
-            if let (false, Some(range)) = (is_zero(&chunk[..len]), ByteRange::new(at, done)) {
-                write_zeros(file, range)?;
-            }
-            at += done;
-        }
-    }
+    write_zeros(file, pages)?;
     Ok(Some(pages))
 }

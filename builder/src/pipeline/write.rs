@@ -83,28 +83,37 @@ pub(super) fn write(
 }
 
 impl Written {
-    /// Does `work`, which leaves the file as it is. Unless it is known already, the digest is taken
-    /// meanwhile: the tables at the start of a QCOW2 are written last.
+    /// Does `work`, which leaves the file as it is, and takes the digest meanwhile.
     pub(super) fn digest_during<T>(
         &mut self,
         work: impl FnOnce(&Output) -> Result<T, BuildError>,
     ) -> Result<T, BuildError> {
-        if self.summary.sha256.is_some() {
-            return work(&self.output);
-        }
-        let (digest, result) = digest::during(self.output.file(), || work(&self.output));
-        let result = result?;
-        self.summary.sha256 = Some(digest.map_err(BuildError::Digest)?);
+        let (sha256, result) = self.digested(work)?;
+        self.summary.sha256 = Some(sha256);
         Ok(result)
     }
 
+    /// The digest, taken during `work` unless it is known already: the tables at the start of a
+    /// QCOW2 are written last.
+    fn digested<T>(
+        &self,
+        work: impl FnOnce(&Output) -> Result<T, BuildError>,
+    ) -> Result<(String, T), BuildError> {
+        if let Some(sha256) = &self.summary.sha256 {
+            return Ok((sha256.clone(), work(&self.output)?));
+        }
+        let (digest, result) = digest::during(self.output.file(), || work(&self.output));
+        let result = result?;
+        Ok((digest.map_err(BuildError::Digest)?, result))
+    }
+
     /// Gives the file its name, durably.
-    pub(super) fn publish(mut self) -> Result<OutputReport, BuildError> {
-        self.digest_during(|output| Ok(output.sync()?))?;
+    pub(super) fn publish(self) -> Result<OutputReport, BuildError> {
+        let (sha256, ()) = self.digested(|output| Ok(output.sync()?))?;
         Ok(OutputReport {
             path: self.output.publish()?,
             format: self.format.of_disk().name(),
-            sha256: self.summary.sha256.unwrap_or_default(),
+            sha256,
             virtual_size: self.summary.virtual_size,
             file_size: self.summary.file_size,
         })
