@@ -178,10 +178,7 @@ impl MountedGuest {
         self.mounts.push(GuestMount {
             point: point.to_owned(),
             partition: part.partition(),
-            logical_volume: match &id {
-                PartId::Logical(name) => Some(name.to_string()),
-                PartId::Partition(_) => None,
-            },
+            logical_volume: id.logical_volume(),
             file_system: part.content().kind.name(),
             subvolume: directory.and_then(|directory| subvolume::of_mount(&directory).ok()?),
             skipped: skipped.map(str::to_owned),

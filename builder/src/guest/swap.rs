@@ -18,7 +18,7 @@ use super::confined;
 use super::erase::{erase, write_zeros};
 use crate::bytes::Window;
 use crate::disk::{Access, AttachedDisk, DiskError};
-use crate::layout::{ContentKind, Part, PartId, SWAP_HEAD, own_swap_pages, swap_pages};
+use crate::layout::{ContentKind, Part, SWAP_HEAD, own_swap_pages, swap_pages};
 use crate::units::{ByteRange, byte_len};
 
 /// A swap area that was emptied.
@@ -76,10 +76,7 @@ pub(super) fn empty_part(
     })?;
     Ok(pages.map(|pages| EmptiedSwap {
         partition: Some(part.partition()),
-        logical_volume: match &id {
-            PartId::Logical(name) => Some(name.to_string()),
-            PartId::Partition(_) => None,
-        },
+        logical_volume: id.logical_volume(),
         file: None,
         size: pages.len(),
     }))

@@ -70,10 +70,7 @@ pub(super) fn trim(
     }
     Ok(Some(Trimmed {
         partition: part.partition(),
-        logical_volume: match &id {
-            PartId::Logical(name) => Some(name.to_string()),
-            PartId::Partition(_) => None,
-        },
+        logical_volume: id.logical_volume(),
         discarded,
         filled: emptied.filled,
     }))

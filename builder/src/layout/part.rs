@@ -14,6 +14,16 @@ pub enum PartId {
     Logical(LogicalName),
 }
 
+impl PartId {
+    /// The name of the logical volume, as `group/volume`.
+    pub(crate) fn logical_volume(&self) -> Option<String> {
+        match self {
+            Self::Logical(name) => Some(name.to_string()),
+            Self::Partition(_) => None,
+        }
+    }
+}
+
 impl fmt::Display for PartId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
