@@ -3,7 +3,7 @@
 //! Most literals are told from a look at four bytes; what remains to be predicted is whether there
 //! is a copy.
 
-use super::input::{GLANCE, Input, equal};
+use super::input::{Input, WIDE, equal_wide};
 use super::narrow::{low16, low32};
 use super::stream::Stream;
 use super::symbols::{MAX_MATCH, WINDOW};
@@ -11,37 +11,42 @@ use super::symbols::{MAX_MATCH, WINDOW};
 /// Binary logarithm of the number of buckets: 16 KiB.
 const BITS: u32 = 12;
 
-/// After so many literals in a row some places are passed over, more and more of them.
-const PATIENCE: usize = 64;
-
-/// The most places that are passed over at once.
-const MAX_SKIP: usize = 16;
-
-/// Of the places within a copy the second and third are remembered, then every one so far on.
-const STRIDE: usize = 3;
-
 /// Two places each, the later one in the low half. One that was never set is 0, which is as good
 /// a candidate as any.
 type Buckets = [u32; 1 << BITS];
 
+/// When to give up looking for copies at each place.
+#[derive(Clone, Copy)]
+pub struct Patience {
+    /// Binary logarithm of the literals in a row after which a place is passed over; after twice
+    /// as many two are, and so on.
+    pub bits: u32,
+    /// The most places that are passed over at once.
+    pub max_skip: usize,
+}
+
 /// Finds copies by the last two places with the same four bytes.
 pub struct Fast {
     buckets: Box<Buckets>,
+    patience: Patience,
 }
 
 impl Fast {
-    pub fn new() -> Self {
+    pub fn new(patience: Patience) -> Self {
         Self {
             buckets: Box::new([0; 1 << BITS]),
+            patience,
         }
     }
 
     pub fn parse(&mut self, input: &Input, stream: &mut Stream) {
         let mut stream = stream.writer();
         let buckets = &mut *self.buckets;
+        let patience = self.patience;
+        let enough = 1 << patience.bits;
         buckets.fill(0);
         let length = input.len();
-        let end = length.saturating_sub(GLANCE);
+        let end = length.saturating_sub(WIDE);
         // Place 0 has nothing before it.
         let mut at = length.min(1);
         stream.literals(&input.bytes()[..at]);
@@ -54,28 +59,30 @@ impl Fast {
             if !(same[0] | same[1]) {
                 stream.literal(input.byte(at));
                 at += 1;
-                if at - copied > PATIENCE {
-                    let skip = ((at - copied) / PATIENCE).min(MAX_SKIP).min(end - at);
+                if at - copied > enough {
+                    let skip = ((at - copied) >> patience.bits)
+                        .min(patience.max_skip)
+                        .min(end - at);
                     stream.literals(&input.bytes()[at..at + skip]);
                     at += skip;
                     stream.reached(at);
                 }
                 continue;
             }
-            let here = input.glance(at);
+            let here = input.wide(at);
             // Of two that are as long the nearer one.
             let [first, second] = nearness.map(|nearness| {
-                equal(here, input.glance_back(at, nearness)) << 12 | low32(nearness)
+                equal_wide(here, input.wide_back(at, nearness)) << 12 | low32(nearness)
             });
             let best = first.max(second);
             let distance = WINDOW - best as usize % WINDOW;
             let mut found = (best >> 12) as usize;
-            if found == GLANCE {
-                found = input.common(at, at - distance, GLANCE, MAX_MATCH.min(length - at));
+            if found == WIDE {
+                found = input.common(at, at - distance, WIDE, MAX_MATCH.min(length - at));
             }
             stream.copy(found, distance);
-            insert(buckets, input.four(at + 1), at + 1);
-            for place in (at + 2..(at + found).min(end)).step_by(STRIDE) {
+            // Always as many places within the copy: a loop over them would end unforeseen.
+            for place in [at + 1, at + 2, at + found / 2, at + found - 1] {
                 insert(buckets, input.four(place), place);
             }
             at += found;

@@ -2,6 +2,7 @@
 
 use wide::u8x16;
 
+use super::narrow::low32;
 use super::symbols::WINDOW;
 
 /// The most bytes of one input.
@@ -11,10 +12,16 @@ pub const MAX_INPUT: usize = 1 << 16;
 const SLACK: usize = 16;
 
 /// How many bytes are compared at once.
-pub const GLANCE: usize = 15;
-
-/// How many bytes are compared at once in one vector.
 pub const WIDE: usize = 16;
+
+/// Of so many bytes [`SAMPLE`] are looked at to tell noise.
+const SAMPLE_EVERY: usize = 1 << 10;
+
+/// Bytes of one sample.
+const SAMPLE: usize = 16;
+
+/// Fewer bytes do not tell noise from chance.
+const ENOUGH: u32 = 512;
 
 /// Up to [`MAX_INPUT`] bytes.
 ///
@@ -50,6 +57,22 @@ impl Input {
         &self.bytes[WINDOW..WINDOW + self.length]
     }
 
+    /// Whether the bytes are about as even as noise, to go by some of them: what saves bits then
+    /// is copies alone, and there are hardly any.
+    pub fn is_noise(&self) -> bool {
+        let mut counts = [0_u32; 256];
+        let pieces = self.bytes().chunks_exact(SAMPLE_EVERY);
+        let total = low32(pieces.len() * SAMPLE);
+        for piece in pieces {
+            for &byte in &piece[..SAMPLE] {
+                counts[usize::from(byte)] += 1;
+            }
+        }
+        let squares: u32 = counts.iter().map(|count| count * count).sum();
+        // What even bytes come to, and a fifth.
+        total >= ENOUGH && squares <= total + total * total / 256 * 6 / 5
+    }
+
     #[inline(always)]
     pub fn byte(&self, at: usize) -> u8 {
         self.bytes[WINDOW + (at & (MAX_INPUT - 1))]
@@ -82,33 +105,11 @@ impl Input {
 
     /// The bytes that begin at a place.
     #[inline(always)]
-    pub fn glance(&self, at: usize) -> (u64, u64) {
-        let at = WINDOW + (at & (MAX_INPUT - 1));
-        let mut eight = [0; 8];
-        eight.copy_from_slice(&self.bytes[at..at + 8]);
-        let lo = u64::from_le_bytes(eight);
-        eight.copy_from_slice(&self.bytes[at + 8..at + 16]);
-        (lo, u64::from_le_bytes(eight))
-    }
-
-    /// The bytes that begin [`WINDOW`] less `nearness` before a place.
-    #[inline(always)]
-    pub fn glance_back(&self, at: usize, nearness: usize) -> (u64, u64) {
-        let at = (at & (MAX_INPUT - 1)) + (nearness & (WINDOW - 1));
-        let mut eight = [0; 8];
-        eight.copy_from_slice(&self.bytes[at..at + 8]);
-        let lo = u64::from_le_bytes(eight);
-        eight.copy_from_slice(&self.bytes[at + 8..at + 16]);
-        (lo, u64::from_le_bytes(eight))
-    }
-
-    /// As [`Self::glance`], for [`equal_wide`].
-    #[inline(always)]
     pub fn wide(&self, at: usize) -> u8x16 {
         self.sixteen(WINDOW + (at & (MAX_INPUT - 1)))
     }
 
-    /// As [`Self::glance_back`], for [`equal_wide`].
+    /// The bytes that begin [`WINDOW`] less `nearness` before a place.
     #[inline(always)]
     pub fn wide_back(&self, at: usize, nearness: usize) -> u8x16 {
         self.sixteen((at & (MAX_INPUT - 1)) + (nearness & (WINDOW - 1)))
@@ -138,20 +139,40 @@ impl Input {
     }
 }
 
-/// How many bytes two looks have in common, up to [`GLANCE`].
-#[inline(always)]
-pub fn equal(a: (u64, u64), b: (u64, u64)) -> u32 {
-    let lo = a.0 ^ b.0;
-    let hi = (a.1 ^ b.1) | 1 << 63;
-    (if lo == 0 {
-        64 + hi.trailing_zeros()
-    } else {
-        lo.trailing_zeros()
-    }) / 8
-}
-
 /// How many bytes two looks have in common, up to [`WIDE`], without a branch.
 #[inline(always)]
 pub fn equal_wide(a: u8x16, b: u8x16) -> u32 {
     (!a.simd_eq(b).to_bitmask()).trailing_zeros()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::qcow2::testing::{noise, text};
+
+    fn is_noise(bytes: &[u8]) -> bool {
+        let mut input = Input::new();
+        input.set(bytes);
+        input.is_noise()
+    }
+
+    #[test]
+    fn noise_is_told_from_what_is_not_even() {
+        for seed in 0..100 {
+            assert!(is_noise(&noise(seed, MAX_INPUT)), "{seed}");
+            assert!(is_noise(&noise(seed, MAX_INPUT / 2)), "{seed}");
+        }
+        assert!(!is_noise(&text(1, MAX_INPUT)));
+        assert!(!is_noise(&[0; MAX_INPUT]));
+        let mut mixed = noise(1, MAX_INPUT);
+        mixed[MAX_INPUT / 2..].copy_from_slice(&text(1, MAX_INPUT / 2));
+        assert!(!is_noise(&mixed));
+    }
+
+    #[test]
+    fn a_few_bytes_are_no_noise() {
+        for length in [0, 1, 1000, 30_000] {
+            assert!(!is_noise(&noise(1, length)), "{length}");
+        }
+    }
 }

@@ -161,23 +161,31 @@ impl Lazy {
         }
     }
 
+    /// As [`Self::longest`], where there is a copy of [`WIDE`] bytes or more: compares twice as
+    /// many at once, and counts on only at the nearest of the longest.
     #[inline(never)]
     fn longest_long(&self, input: &Input, at: usize, first: usize, depth: usize) -> Found {
         let most = MAX_MATCH.min(input.len() - at);
+        let (here, on) = (input.wide(at), input.wide(at + WIDE));
         let mut place = first;
-        let mut found = Found {
-            length: 0,
-            distance: 0,
-        };
+        let mut best = 0;
         for _ in 0..depth {
-            let distance = WINDOW - nearness(place, at);
-            let length = input.common(at, at - distance, 0, most);
-            if length > found.length {
-                found = Found { length, distance };
-            }
+            let nearness = nearness(place, at);
+            let same = equal_wide(here, input.wide_back(at, nearness));
+            let more = equal_wide(on, input.wide_back(at + WIDE, nearness));
+            let same = same + more * u32::from(same == low32(WIDE));
+            best = best.max(same << 12 | low32(nearness));
             place = self.next(place);
         }
-        found
+        let distance = WINDOW - best as usize % WINDOW;
+        let mut length = (best >> 12) as usize;
+        if length == 2 * WIDE {
+            length = input.common(at, at - distance, length, most);
+        }
+        Found {
+            length: length.min(most),
+            distance,
+        }
     }
 }
 

@@ -13,7 +13,7 @@ pub struct Span {
 }
 
 /// Bits of a header besides those for its symbols.
-const HEADER: f32 = 90.0;
+const HEADER: f32 = 200.0;
 
 /// Bits of a header for each symbol that occurs.
 const SYMBOL: f32 = 3.5;
