@@ -1,4 +1,4 @@
-//! The ioctls that no crate offers: the only `unsafe` of the builder.
+//! The ioctls that no crate offers.
 //!
 //! Layouts and numbers: `linux/loop.h` (`LOOP_CONFIGURE`, Linux 5.8), `linux/fs.h` (`FITRIM`) and
 //! `linux/ext4.h` (`EXT4_IOC_CHECKPOINT`, Linux 5.14).

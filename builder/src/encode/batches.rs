@@ -5,7 +5,6 @@
 //! missing is always in work: there are few of them, and none waits for one behind it.
 
 use std::collections::BTreeMap;
-use std::io;
 use std::num::{NonZeroU64, NonZeroUsize};
 use std::os::unix::fs::FileExt;
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -17,6 +16,7 @@ use rustix::fs::{Advice, fadvise};
 use super::encoder::{Encoder, Form};
 use super::{Codec, Disk, Encoded, WriteError};
 use crate::sparsify::{CLUSTER_LENGTH, ClusterIndex, ClusterRun, Pieces};
+use crate::units::byte_len;
 
 /// Clusters of a batch: up to 512 KiB.
 const BATCH_CLUSTERS: u64 = 8;
@@ -63,28 +63,25 @@ impl Batch {
         &mut self,
         disk: Disk<'_>,
         encoder: &mut Encoder,
-        memory: &mut Vec<u8>,
+        memory: &mut [u8; CLUSTER_LENGTH],
     ) -> Result<(), WriteError> {
         self.bytes_of_disk = 0;
         self.clusters.clear();
         self.bytes.clear();
         for &run in &self.runs {
-            let start = run.first().start();
             let bytes = disk.map.bytes_of(run);
-            let reading = |source: io::Error| WriteError::Read {
-                offset: start.bytes(),
-                source,
-            };
-            let length =
-                usize::try_from(bytes).map_err(|error| reading(io::Error::other(error)))?;
-            memory.resize(length, 0);
-            disk.file
-                .read_exact_at(memory, start.bytes())
-                .map_err(reading)?;
-            // The disk may end within its last cluster, which reads as zeros from there.
-            memory.resize(length.next_multiple_of(CLUSTER_LENGTH), 0);
-            for (cluster, content) in run.clusters().zip(memory.chunks_exact(CLUSTER_LENGTH)) {
-                let form = encoder.encode(content, &mut self.bytes);
+            let mut left = bytes;
+            for cluster in run.clusters() {
+                let offset = cluster.start().bytes();
+                // The disk may end within its last cluster, which reads as zeros from there.
+                let length =
+                    usize::try_from(left).map_or(CLUSTER_LENGTH, |left| left.min(CLUSTER_LENGTH));
+                disk.file
+                    .read_exact_at(&mut memory[..length], offset)
+                    .map_err(|source| WriteError::Read { offset, source })?;
+                memory[length..].fill(0);
+                left -= byte_len(length);
+                let form = encoder.encode(memory, &mut self.bytes);
                 self.clusters.push((cluster, form, self.bytes.len()));
             }
             self.bytes_of_disk += bytes;
@@ -226,7 +223,7 @@ fn work(
     finished: &Sender<Finished>,
 ) {
     let _alarm = Alarm(finished);
-    let mut memory = Vec::new();
+    let mut memory = Box::new([0; CLUSTER_LENGTH]);
     loop {
         let taken = supply.lock().unwrap_or_else(PoisonError::into_inner).take();
         let Some((number, mut batch)) = taken else {

@@ -11,6 +11,7 @@
 mod batches;
 mod encoder;
 mod sink;
+mod target;
 #[cfg(test)]
 pub(crate) mod testing;
 
@@ -23,6 +24,7 @@ use byoi_agent::interrupt::{self, Interrupted};
 
 pub use encoder::Codec;
 pub use sink::Sink;
+pub use target::Target;
 
 use crate::sparsify::{AllocationMap, ClusterIndex};
 use batches::Batches;
@@ -60,8 +62,6 @@ pub struct Summary {
     pub compressed_clusters: u64,
     /// How many guest clusters were read, found to be all zeros and left out.
     pub zero_clusters: u64,
-    /// The digest of the file, where it was written from its first byte to its last.
-    pub sha256: Option<String>,
 }
 
 impl Summary {
@@ -73,7 +73,6 @@ impl Summary {
             data_clusters: 0,
             compressed_clusters: 0,
             zero_clusters: 0,
-            sha256: None,
         }
     }
 
@@ -88,6 +87,55 @@ impl Summary {
             }
         }
     }
+}
+
+/// The part of an image that stays as it is while the rest is written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settled {
+    /// What the file will begin with. It may be written last.
+    pub start: Vec<u8>,
+    /// Where the part ends in the file, in bytes. From `start` on it is in the file.
+    pub end: u64,
+}
+
+/// Is told how the writing goes on. A function is told of progress alone.
+pub trait Observer {
+    /// So many of the map's [`data_bytes`](AllocationMap::data_bytes) are done. Again and again.
+    fn progress(&mut self, done: u64);
+
+    /// Most of the file is settled. At most once.
+    ///
+    /// # Errors
+    ///
+    /// The image is not wanted any more.
+    fn settled(&mut self, settled: Settled) -> Result<(), WriteError>;
+}
+
+impl<F: FnMut(u64)> Observer for F {
+    fn progress(&mut self, done: u64) {
+        self(done);
+    }
+
+    fn settled(&mut self, _: Settled) -> Result<(), WriteError> {
+        Ok(())
+    }
+}
+
+/// A format, which puts encoded clusters into an image.
+pub trait Format {
+    /// Adds a cluster, which comes after all those before it.
+    ///
+    /// # Errors
+    ///
+    /// [`WriteError`].
+    fn put(&mut self, cluster: ClusterIndex, encoded: Encoded<'_>) -> Result<(), WriteError>;
+
+    /// Leaves what it has written so far as it is from now on.
+    ///
+    /// # Errors
+    ///
+    /// [`WriteError`].
+    fn settle(&mut self) -> Result<Settled, WriteError>;
 }
 
 /// Why an image could not be written.
@@ -108,7 +156,7 @@ pub enum WriteError {
         format: &'static str,
     },
     /// A thread could not be started.
-    #[error("starting a compression thread")]
+    #[error("starting a thread")]
     Thread {
         /// What the system said.
         source: io::Error,
@@ -137,33 +185,34 @@ pub enum WriteError {
     },
 }
 
-/// Reads and encodes the clusters of `disk` on `threads` threads and hands them to `put` in the
-/// order of the disk.
-///
-/// `progress` is told how many bytes of the map's
-/// [`data_bytes`](AllocationMap::data_bytes) are done, again and again.
+/// Reads and encodes the clusters of `disk` on `threads` threads and hands them to `format` in the
+/// order of the disk; before the last quarter it settles what it has.
 ///
 /// # Errors
 ///
-/// [`WriteError`], of `put` or also when a signal arrived. Panics if a thread did.
+/// [`WriteError`], also when a signal arrived. Panics if a thread did.
 pub fn clusters(
     disk: Disk<'_>,
     codec: Codec,
     threads: NonZeroUsize,
-    progress: &mut dyn FnMut(u64),
-    mut put: impl FnMut(ClusterIndex, Encoded<'_>) -> Result<(), WriteError>,
+    observer: &mut dyn Observer,
+    format: &mut impl Format,
 ) -> Result<(), WriteError> {
     thread::scope(|scope| {
         let mut done = 0;
+        let mut settle_at = Some(disk.map.data_bytes() / 4 * 3);
         let mut batches = Batches::start(scope, disk, codec, threads)?;
         while let Some(batch) = batches.next() {
             interrupt::check().map_err(|source| WriteError::Interrupted { source })?;
             let batch = batch?;
             for (cluster, encoded) in batch.clusters() {
-                put(cluster, encoded)?;
+                format.put(cluster, encoded)?;
             }
             done += batch.bytes_of_disk();
-            progress(done);
+            observer.progress(done);
+            if settle_at.take_if(|place| *place <= done).is_some() {
+                observer.settled(format.settle()?)?;
+            }
             batches.give_back(batch);
         }
         Ok(())

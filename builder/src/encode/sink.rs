@@ -1,11 +1,9 @@
 //! The image file while it grows: what is put at its end is gathered and written in large pieces.
 
-use std::fmt;
-use std::os::unix::fs::FileExt;
-
 use byoi_agent::failpoint;
+use std::fmt;
 
-use super::WriteError;
+use super::{Target, WriteError};
 use crate::units::byte_len;
 
 /// Bytes of one write. Whole pages of the file, if it began at one.
@@ -16,7 +14,7 @@ const KEPT: usize = 1 << 20;
 
 /// A file that is mostly appended to.
 pub struct Sink<'a> {
-    file: &'a dyn FileExt,
+    file: &'a dyn Target,
     /// Where `tail` goes.
     start: u64,
     /// The end of the file, not written yet.
@@ -27,11 +25,11 @@ pub struct Sink<'a> {
 
 impl<'a> Sink<'a> {
     /// Takes an empty file, of which the first `start` bytes are put later.
-    pub fn new(file: &'a dyn FileExt, start: u64) -> Self {
+    pub fn new(file: &'a dyn Target, start: u64) -> Self {
         Self::in_pieces(file, start, PIECE, KEPT)
     }
 
-    fn in_pieces(file: &'a dyn FileExt, start: u64, piece: usize, kept: usize) -> Self {
+    fn in_pieces(file: &'a dyn Target, start: u64, piece: usize, kept: usize) -> Self {
         Self {
             file,
             start,
@@ -55,6 +53,7 @@ impl<'a> Sink<'a> {
         self.tail.extend_from_slice(bytes);
         while self.tail.len() >= self.piece + self.kept {
             self.write_at(self.start, &self.tail[..self.piece])?;
+            self.file.write_back(self.start, self.piece);
             self.start += byte_len(self.piece);
             self.tail.drain(..self.piece);
         }
@@ -135,6 +134,7 @@ fn within(bytes: u64, limit: usize) -> usize {
 mod tests {
     use std::fs::File;
     use std::io::Read;
+    use std::os::unix::fs::FileExt;
 
     use proptest::prelude::*;
 
@@ -154,6 +154,12 @@ mod tests {
         fn write_at(&self, bytes: &[u8], offset: u64) -> std::io::Result<usize> {
             self.writes.borrow_mut().push(bytes.len());
             self.file.write_at(bytes, offset)
+        }
+    }
+
+    impl Target for Counted {
+        fn write_back(&self, offset: u64, length: usize) {
+            self.file.write_back(offset, length);
         }
     }
 

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use nix::errno::Errno;
 use tempfile::TempDir;
 
-use super::Disk;
+use super::{Disk, Observer, Settled, Target, WriteError};
 use crate::qcow2::testing::{noise, qemu_img, text};
 use crate::sparsify::AllocationMap;
 use crate::units::byte_len;
@@ -103,6 +103,40 @@ pub fn mixed() -> RawDisk {
     )
 }
 
+/// Remembers what is settled of an image, as it is in the file then.
+pub struct Witness<'a> {
+    pub image: &'a File,
+    pub settled: Option<Vec<u8>>,
+}
+
+impl Observer for Witness<'_> {
+    fn progress(&mut self, _: u64) {}
+
+    fn settled(&mut self, settled: Settled) -> Result<(), WriteError> {
+        assert_eq!(self.settled, None, "only once");
+        let mut bytes = vec![0; usize::try_from(settled.end).unwrap()];
+        let in_file = usize::try_from(self.image.metadata().unwrap().len())
+            .unwrap()
+            .min(bytes.len());
+        self.image.read_exact_at(&mut bytes[..in_file], 0).unwrap();
+        bytes[..settled.start.len()].copy_from_slice(&settled.start);
+        self.settled = Some(bytes);
+        Ok(())
+    }
+}
+
+impl Witness<'_> {
+    /// The image begins with what was settled, and that is most of it.
+    pub fn check(&self) {
+        let settled = self.settled.as_ref().unwrap();
+        let mut begin = vec![0; settled.len()];
+        self.image.read_exact_at(&mut begin, 0).unwrap();
+        assert!(begin == *settled);
+        let length = self.image.metadata().unwrap().len();
+        assert!(byte_len(settled.len()) > length / 2, "{length}");
+    }
+}
+
 /// What happens to a write.
 #[derive(Debug, Clone, Copy)]
 pub enum Fault {
@@ -118,6 +152,12 @@ pub enum Fault {
 pub struct Faulty<'a> {
     pub file: &'a File,
     pub fault: Fault,
+}
+
+impl Target for Faulty<'_> {
+    fn write_back(&self, offset: u64, length: usize) {
+        self.file.write_back(offset, length);
+    }
 }
 
 impl FileExt for Faulty<'_> {

@@ -1,14 +1,16 @@
 //! The image file: written, digested, named.
 
+use std::mem;
 use std::num::NonZeroUsize;
+use std::thread;
 
 use crate::boot::DiskFormat;
 use crate::deflate::Level;
-use crate::digest;
-use crate::encode::{Disk, Summary};
+use crate::digest::{self, Ahead, Digest};
+use crate::encode::{Disk, Observer, Settled, Summary, WriteError};
 use crate::error::BuildError;
 use crate::output::Output;
-use crate::progress::Narrator;
+use crate::progress::{Narrator, Task};
 use crate::qcow2::{self, Compression};
 use crate::report::OutputReport;
 use crate::seal::SealedDisk;
@@ -48,6 +50,27 @@ pub(super) struct Written {
     output: Output,
     format: OutputFormat,
     summary: Summary,
+    /// Of what was settled early, as long as there is no `sha256`.
+    digest: Digest,
+    sha256: Option<String>,
+}
+
+/// Shows progress, and has digested what is settled.
+struct Watch<'scope, 'env> {
+    task: Task,
+    ahead: Ahead<'scope, 'env>,
+}
+
+impl Observer for Watch<'_, '_> {
+    fn progress(&mut self, done: u64) {
+        self.task.advance_to(done);
+    }
+
+    fn settled(&mut self, settled: Settled) -> Result<(), WriteError> {
+        self.ahead
+            .start(settled)
+            .map_err(|source| WriteError::Thread { source })
+    }
 }
 
 /// Writes a disk into OUT.
@@ -62,53 +85,59 @@ pub(super) fn write(
         file: sealed.file(),
         map: &map,
     };
-    let mut task = narrator.bytes("Writing", map.data_bytes());
-    let mut progress = |done| task.advance_to(done);
     let (file, threads) = (output.file(), options.threads);
-    let summary = match options.format {
-        OutputFormat::Qcow2(compression) => {
-            qcow2::write(disk, file, compression, threads, &mut progress)
+    let (summary, digest) = thread::scope(|scope| {
+        let mut watch = Watch {
+            task: narrator.bytes("Writing", map.data_bytes()),
+            ahead: Ahead::new(scope, file),
+        };
+        let summary = match options.format {
+            OutputFormat::Qcow2(compression) => {
+                qcow2::write(disk, file, compression, threads, &mut watch)
+            }
+            OutputFormat::Vmdk(level) => vmdk::write(disk, file, level, threads, &mut watch),
         }
-        OutputFormat::Vmdk(level) => vmdk::write(disk, file, level, threads, &mut progress),
-    }
-    .map_err(|source| BuildError::Write {
-        output: output.path().to_owned(),
-        source,
+        .map_err(|source| BuildError::Write {
+            output: output.path().to_owned(),
+            source,
+        })?;
+        Ok::<_, BuildError>((summary, watch.ahead.finish().map_err(BuildError::Digest)?))
     })?;
     Ok(Written {
         output,
         format: options.format,
         summary,
+        digest,
+        sha256: None,
     })
 }
 
 impl Written {
-    /// Does `work`, which leaves the file as it is, and takes the digest meanwhile.
+    /// Does `work`, which leaves the file as it is, and completes the digest meanwhile.
     pub(super) fn digest_during<T>(
         &mut self,
         work: impl FnOnce(&Output) -> Result<T, BuildError>,
     ) -> Result<T, BuildError> {
         let (sha256, result) = self.digested(work)?;
-        self.summary.sha256 = Some(sha256);
+        self.sha256 = Some(sha256);
         Ok(result)
     }
 
-    /// The digest, taken during `work` unless it is known already: the tables at the start of a
-    /// QCOW2 are written last.
     fn digested<T>(
-        &self,
+        &mut self,
         work: impl FnOnce(&Output) -> Result<T, BuildError>,
     ) -> Result<(String, T), BuildError> {
-        if let Some(sha256) = &self.summary.sha256 {
+        if let Some(sha256) = &self.sha256 {
             return Ok((sha256.clone(), work(&self.output)?));
         }
-        let (digest, result) = digest::during(self.output.file(), || work(&self.output));
+        let digest = mem::take(&mut self.digest);
+        let (sha256, result) = digest::during(self.output.file(), digest, || work(&self.output));
         let result = result?;
-        Ok((digest.map_err(BuildError::Digest)?, result))
+        Ok((sha256.map_err(BuildError::Digest)?, result))
     }
 
     /// Gives the file its name, durably.
-    pub(super) fn publish(self) -> Result<OutputReport, BuildError> {
+    pub(super) fn publish(mut self) -> Result<OutputReport, BuildError> {
         let (sha256, ()) = self.digested(|output| Ok(output.sync()?))?;
         Ok(OutputReport {
             path: self.output.publish()?,

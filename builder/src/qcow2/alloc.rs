@@ -70,6 +70,11 @@ impl Allocator {
         Ok(start)
     }
 
+    /// Leaves the clusters that the file has as they are from now on.
+    pub fn settle(&mut self) {
+        self.gaps.clear();
+    }
+
     fn take_gap(&mut self, length: u64) -> Result<HostOffset, Exhausted> {
         let end = self.clusters()?;
         let fitting = self
@@ -172,6 +177,16 @@ mod tests {
         }
         assert_eq!(alloc.gaps.len(), MAX_GAPS);
         assert_eq!(alloc.gaps.iter().map(|gap| gap.length).min(), Some(900));
+    }
+
+    #[test]
+    fn settled_clusters_are_not_filled_up() {
+        let mut alloc = Allocator::default();
+        assert_eq!(packed(&mut alloc, 40_000), 0);
+        alloc.settle();
+        assert_eq!(packed(&mut alloc, 10_000), CLUSTER_SIZE);
+        assert_eq!(packed(&mut alloc, 10_000), CLUSTER_SIZE + 10_000);
+        assert_eq!(alloc.refcounts(), [1, 2]);
     }
 
     #[test]

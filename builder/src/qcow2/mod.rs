@@ -5,12 +5,14 @@
 //! is not in an [`AllocationMap`](crate::sparsify::AllocationMap) or is all zeros stays unallocated.
 //!
 //! ```text
-//! cluster 0      1 …        …                            …                 …
-//! header         L1 table   data, and after each 512 MiB refcount blocks   refcount table
-//!                           of disk the L2 table for it
+//! cluster 0      1 …         …                          …            …
+//! header         data        L1 table, refcount table   more data    refcount blocks
 //! ```
 //!
-//! The header comes last, so that a file which was not finished never looks like an image.
+//! Within the data, the L2 table of each 512 MiB of the disk follows them. The two tables that the
+//! header points to have their place before the last quarter of the data: with it the header is
+//! known, so all before can be digested while the rest is compressed. The header is written last,
+//! so that a file which was not finished never looks like an image.
 
 mod alloc;
 pub mod dump;

@@ -17,7 +17,7 @@ use super::dump::{Dump, DumpError};
 use super::testing::{noise, qemu_img, read_back, text};
 use super::{Compression, write};
 use crate::deflate::Level;
-use crate::encode::testing::{Fault, Faulty, RawDisk, mixed};
+use crate::encode::testing::{Fault, Faulty, RawDisk, Witness, mixed};
 use crate::encode::{Disk, Summary, WriteError};
 use crate::sparsify::{AllocationMap, CLUSTER_LENGTH, CLUSTER_SIZE};
 
@@ -36,7 +36,13 @@ fn try_write(
 ) -> Result<Summary, WriteError> {
     let output = File::create(image).unwrap();
     let threads = NonZeroUsize::new(threads).unwrap();
-    write(disk.source(), &output, compression, threads, &mut |_| {})
+    write(
+        disk.source(),
+        &output,
+        compression,
+        threads,
+        &mut |_: u64| {},
+    )
 }
 
 fn write_image(disk: &RawDisk, compression: Compression, threads: usize) -> Summary {
@@ -146,12 +152,27 @@ fn progress_ends_with_all_data() {
     let output = tempfile::tempfile().unwrap();
     let mut told = Vec::new();
     let two = NonZeroUsize::new(2).unwrap();
-    write(disk.source(), &output, ZLIB, two, &mut |done| {
+    write(disk.source(), &output, ZLIB, two, &mut |done: u64| {
         told.push(done);
     })
     .unwrap();
     assert!(told.is_sorted(), "{told:?}");
     assert_eq!(told.last(), Some(&disk.map.data_bytes()));
+}
+
+#[test]
+fn what_is_settled_stays() {
+    let disk = mixed();
+    for compression in [Compression::None, ZLIB, ZSTD] {
+        let output = tempfile::tempfile().unwrap();
+        let mut witness = Witness {
+            image: &output,
+            settled: None,
+        };
+        let two = NonZeroUsize::new(2).unwrap();
+        write(disk.source(), &output, compression, two, &mut witness).unwrap();
+        witness.check();
+    }
 }
 
 #[test]
@@ -164,7 +185,7 @@ fn sizes_that_no_image_can_have_are_refused() {
             file: &holes,
             map: &map,
         };
-        write(source, &output, ZLIB, NonZeroUsize::MIN, &mut |_| {}).unwrap_err()
+        write(source, &output, ZLIB, NonZeroUsize::MIN, &mut |_: u64| {}).unwrap_err()
     };
     let error = try_size((1 << 51) + 512);
     assert!(matches!(error, WriteError::Size { .. }), "{error}");
@@ -282,7 +303,7 @@ fn a_write_that_fails_anywhere_leaves_no_header() {
                     &output,
                     Compression::None,
                     NonZeroUsize::MIN,
-                    &mut |_| {},
+                    &mut |_: u64| {},
                 )
                 .unwrap_err();
                 let WriteError::Write { source, .. } = error else {
@@ -306,7 +327,14 @@ fn short_writes_are_gone_on_with() {
         file: &file,
         fault: Fault::Crumbs(10_000),
     };
-    write(disk.source(), &output, ZLIB, NonZeroUsize::MIN, &mut |_| {}).unwrap();
+    write(
+        disk.source(),
+        &output,
+        ZLIB,
+        NonZeroUsize::MIN,
+        &mut |_: u64| {},
+    )
+    .unwrap();
     assert!(fs::read(disk.image()).unwrap() == good);
 }
 
@@ -328,10 +356,10 @@ fn the_layout_of_a_small_image() {
         "disk 327168 bytes\n\
          file 458752 bytes\n\
          compression type Zlib\n\
-         L1 table at 0x10000, 1 entries\n\
-         refcount table at 0x60000, 1 clusters\n\
-         0x0 stored at 0x20000\n\
-         0x40000 stored at 0x30000\n\
+         L1 table at 0x30000, 1 entries\n\
+         refcount table at 0x40000, 1 clusters\n\
+         0x0 stored at 0x10000\n\
+         0x40000 stored at 0x20000\n\
          2 stored, 0 compressed\n"
     );
 }
@@ -342,8 +370,8 @@ type Expected = fn(&DumpError) -> bool;
 fn a_broken_image_is_not_dumped() {
     let disk = RawDisk::new(CLUSTER_SIZE, &[(0, noise(1, CLUSTER_LENGTH))]);
     write_image(&disk, Compression::None, 1);
-    let l1 = 0x10000;
-    let l2 = 0x30000;
+    let l1 = 0x20000;
+    let l2 = 0x40000;
     let cases: [(u64, u64, Expected); 7] = [
         (0, 0, |e| matches!(e, DumpError::Header { .. })),
         (24, 1 << 40, |e| matches!(e, DumpError::L1Size { .. })),

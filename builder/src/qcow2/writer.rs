@@ -1,17 +1,18 @@
 //! Puts the encoded clusters and the tables that lead to them into the image file.
 
 use std::num::NonZeroUsize;
-use std::os::unix::fs::FileExt;
 
 use super::alloc::{Allocator, Exhausted};
 use super::header::{CompressionType, Header};
-use super::refcounts::{BLOCK_ENTRIES, RefcountSize};
+use super::refcounts::{self, BLOCK_ENTRIES};
 use super::tables::{
     self, ENTRY_SIZE, L2_ENTRIES, MAX_L1_ENTRIES, Mapping, SECTOR_SIZE, l1_slot, l2_slot,
 };
 use super::types::{HostCluster, HostOffset};
 use super::{Compression, NAME};
-use crate::encode::{self, Codec, Disk, Encoded, Sink, Summary, WriteError};
+use crate::encode::{
+    self, Codec, Disk, Encoded, Format, Observer, Settled, Sink, Summary, Target, WriteError,
+};
 use crate::sparsify::{CLUSTER_LENGTH, CLUSTER_SIZE, ClusterIndex};
 use crate::units::byte_len;
 
@@ -42,27 +43,19 @@ impl Compression {
 /// Writes `disk` to the empty file `output`, which is not flushed at the end. Reads and compresses
 /// on `threads` threads.
 ///
-/// `progress` is told how many bytes of the map's
-/// [`data_bytes`](crate::sparsify::AllocationMap::data_bytes) are done, again and again.
-///
 /// # Errors
 ///
 /// [`WriteError`], also when a signal arrived. Then `output` has no header.
 pub fn write(
     disk: Disk<'_>,
-    output: &dyn FileExt,
+    output: &dyn Target,
     compression: Compression,
     threads: NonZeroUsize,
-    progress: &mut dyn FnMut(u64),
+    observer: &mut dyn Observer,
 ) -> Result<Summary, WriteError> {
-    let mut image = ImageWriter::new(output, disk.map.size(), compression.kind())?;
-    encode::clusters(
-        disk,
-        compression.codec(),
-        threads,
-        progress,
-        |cluster, encoded| image.put(cluster, encoded),
-    )?;
+    let data = disk.map.runs().iter().map(|run| run.count()).sum();
+    let mut image = ImageWriter::new(output, disk.map.size(), data, compression.kind())?;
+    encode::clusters(disk, compression.codec(), threads, observer, &mut image)?;
     image.finish()
 }
 
@@ -72,11 +65,21 @@ struct ImageWriter<'a> {
     sink: Sink<'a>,
     alloc: Allocator,
     compression_type: CompressionType,
-    l1_table: HostCluster,
+    /// The most clusters of data and L2 tables.
+    most: u64,
+    /// Where the tables are that the header points to, once they have a place.
+    tables: Option<Tables>,
     l1: Vec<u64>,
     /// The L2 table that is being filled. Clusters come in order, so there is only one.
     l2: Option<L2Table>,
     summary: Summary,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Tables {
+    l1: HostCluster,
+    refcounts: HostCluster,
+    refcount_clusters: u64,
 }
 
 struct L2Table {
@@ -86,8 +89,9 @@ struct L2Table {
 
 impl<'a> ImageWriter<'a> {
     fn new(
-        output: &'a dyn FileExt,
+        output: &'a dyn Target,
         size: u64,
+        data: u64,
         compression_type: CompressionType,
     ) -> Result<Self, WriteError> {
         let too_large = WriteError::Size { size, format: NAME };
@@ -101,36 +105,16 @@ impl<'a> ImageWriter<'a> {
         }
         let mut alloc = Allocator::default();
         let _header = alloc.whole(1)?;
-        let l1_table = alloc.whole((entries * ENTRY_SIZE).div_ceil(CLUSTER_SIZE))?;
         Ok(Self {
-            sink: Sink::new(output, alloc.clusters()? * CLUSTER_SIZE),
+            sink: Sink::new(output, CLUSTER_SIZE),
             alloc,
             compression_type,
-            l1_table,
+            most: data + entries,
+            tables: None,
             l1: vec![0; index(entries)?],
             l2: None,
             summary: Summary::new(size),
         })
-    }
-
-    /// Adds a guest cluster, which comes after all those before it.
-    fn put(&mut self, cluster: ClusterIndex, encoded: Encoded<'_>) -> Result<(), WriteError> {
-        self.summary.count(encoded);
-        let mapping = match encoded {
-            Encoded::Zero => return Ok(()),
-            Encoded::Stored(bytes) => {
-                let place = self.alloc.whole(1)?;
-                self.put_at(place.start(), bytes)?;
-                Mapping::Stored(place)
-            }
-            Encoded::Compressed(bytes) => {
-                let length = byte_len(bytes.len());
-                let start = self.alloc.packed(length)?;
-                self.put_at(start, bytes)?;
-                Mapping::compressed(start, length).ok_or(Exhausted)?
-            }
-        };
-        self.map(cluster, mapping)
     }
 
     fn map(&mut self, cluster: ClusterIndex, mapping: Mapping) -> Result<(), WriteError> {
@@ -157,32 +141,57 @@ impl<'a> ImageWriter<'a> {
         Ok(())
     }
 
+    /// The places of the tables, which are given out when this is asked first.
+    fn tables(&mut self) -> Result<Tables, WriteError> {
+        if let Some(tables) = self.tables {
+            return Ok(tables);
+        }
+        let l1 = self
+            .alloc
+            .whole((byte_len(self.l1.len()) * ENTRY_SIZE).div_ceil(CLUSTER_SIZE))?;
+        // One block more: the table is among the clusters that the blocks count.
+        let blocks = refcounts::blocks(self.alloc.clusters()? + self.most) + 1;
+        let refcount_clusters = refcounts::table_clusters(blocks);
+        let tables = Tables {
+            l1,
+            refcounts: self.alloc.whole(refcount_clusters)?,
+            refcount_clusters,
+        };
+        self.tables = Some(tables);
+        Ok(tables)
+    }
+
+    fn header(&self, tables: Tables) -> Result<Header, Exhausted> {
+        Ok(Header {
+            size: self.summary.virtual_size,
+            l1_size: u32::try_from(self.l1.len()).map_err(|_| Exhausted)?,
+            l1_table: tables.l1.start(),
+            refcount_table: tables.refcounts.start(),
+            refcount_table_clusters: u32::try_from(tables.refcount_clusters)
+                .map_err(|_| Exhausted)?,
+            compression_type: self.compression_type,
+        })
+    }
+
     /// Writes the tables, and then the header.
     fn finish(mut self) -> Result<Summary, WriteError> {
         self.end_l2()?;
-        let size = RefcountSize::of(self.alloc.clusters()?);
-        let first_block = self.alloc.whole(size.blocks)?;
-        let table = self.alloc.whole(size.table_clusters)?;
-        self.put_refcounts(first_block, table)?;
-        self.put_at(self.l1_table.start(), &table_bytes(&self.l1))?;
+        let tables = self.tables()?;
+        let first_block = self
+            .alloc
+            .whole(refcounts::blocks(self.alloc.clusters()?))?;
+        self.put_refcounts(first_block, tables.refcounts)?;
+        self.put_at(tables.l1.start(), &table_bytes(&self.l1))?;
         self.sink.flush()?;
-        let header = Header {
-            size: self.summary.virtual_size,
-            l1_size: u32::try_from(self.l1.len()).map_err(|_| Exhausted)?,
-            l1_table: self.l1_table.start(),
-            refcount_table: table.start(),
-            refcount_table_clusters: u32::try_from(size.table_clusters).map_err(|_| Exhausted)?,
-            compression_type: self.compression_type,
-        };
         let start = HostOffset::new(0).ok_or(Exhausted)?;
-        self.put_at(start, &header.to_bytes())?;
+        self.put_at(start, &self.header(tables)?.to_bytes())?;
         self.sink.flush()?;
         self.summary.file_size = self.alloc.clusters()? * CLUSTER_SIZE;
         Ok(self.summary)
     }
 
-    /// Puts the refcount blocks from `first` on, and the table that points to them, which ends
-    /// the file.
+    /// Puts the refcount blocks from `first` on, which end the file, and the table that points to
+    /// them.
     fn put_refcounts(&mut self, first: HostCluster, table: HostCluster) -> Result<(), WriteError> {
         let mut blocks = Vec::new();
         for (number, counts) in (first.number()..).zip(self.alloc.refcounts().chunks(BLOCK_ENTRIES))
@@ -201,6 +210,37 @@ impl<'a> ImageWriter<'a> {
 
     fn put_at(&mut self, place: HostOffset, bytes: &[u8]) -> Result<(), WriteError> {
         self.sink.put(place.bytes(), bytes)
+    }
+}
+
+impl Format for ImageWriter<'_> {
+    fn put(&mut self, cluster: ClusterIndex, encoded: Encoded<'_>) -> Result<(), WriteError> {
+        self.summary.count(encoded);
+        let mapping = match encoded {
+            Encoded::Zero => return Ok(()),
+            Encoded::Stored(bytes) => {
+                let place = self.alloc.whole(1)?;
+                self.put_at(place.start(), bytes)?;
+                Mapping::Stored(place)
+            }
+            Encoded::Compressed(bytes) => {
+                let length = byte_len(bytes.len());
+                let start = self.alloc.packed(length)?;
+                self.put_at(start, bytes)?;
+                Mapping::compressed(start, length).ok_or(Exhausted)?
+            }
+        };
+        self.map(cluster, mapping)
+    }
+
+    fn settle(&mut self) -> Result<Settled, WriteError> {
+        self.alloc.settle();
+        self.sink.flush()?;
+        let tables = self.tables()?;
+        Ok(Settled {
+            start: self.header(tables)?.to_bytes().to_vec(),
+            end: tables.l1.start().bytes(),
+        })
     }
 }
 
@@ -232,6 +272,7 @@ mod tests {
         let mut image = ImageWriter::new(
             file.as_file(),
             clusters * CLUSTER_SIZE,
+            clusters,
             CompressionType::Zlib,
         )
         .unwrap();

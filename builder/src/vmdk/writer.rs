@@ -1,16 +1,14 @@
 //! Puts grains, tables and the ends of the stream into the file.
 
 use std::num::NonZeroUsize;
-use std::os::unix::fs::FileExt;
-
-use sha2::{Digest, Sha256};
 
 use super::descriptor::descriptor;
 use super::header::{AT_END, Header, Marker, OVERHEAD, grain_marker};
 use super::{GRAIN_SECTORS, NAME, SECTOR_LENGTH, TABLE_ENTRIES};
 use crate::deflate::Level;
-use crate::digest::hexadecimal;
-use crate::encode::{self, Codec, Disk, Encoded, Sink, Summary, WriteError};
+use crate::encode::{
+    self, Codec, Disk, Encoded, Format, Observer, Settled, Sink, Summary, Target, WriteError,
+};
 use crate::sparsify::ClusterIndex;
 use crate::units::{SECTOR_SIZE, byte_len};
 
@@ -20,27 +18,18 @@ const MAX_TABLES: u64 = 1 << 21;
 /// Writes `disk` to the empty file `output`, which is not flushed at the end. Reads and compresses
 /// on `threads` threads.
 ///
-/// `progress` is told how many bytes of the map's
-/// [`data_bytes`](crate::sparsify::AllocationMap::data_bytes) are done, again and again.
-///
 /// # Errors
 ///
 /// [`WriteError`], also when a signal arrived. Then `output` has no footer.
 pub fn write(
     disk: Disk<'_>,
-    output: &dyn FileExt,
+    output: &dyn Target,
     level: Level,
     threads: NonZeroUsize,
-    progress: &mut dyn FnMut(u64),
+    observer: &mut dyn Observer,
 ) -> Result<Summary, WriteError> {
     let mut image = StreamWriter::new(output, disk)?;
-    encode::clusters(
-        disk,
-        Codec::Zlib(level),
-        threads,
-        progress,
-        |cluster, encoded| image.put(cluster, encoded),
-    )?;
+    encode::clusters(disk, Codec::Zlib(level), threads, observer, &mut image)?;
     image.finish()
 }
 
@@ -48,7 +37,6 @@ pub fn write(
 #[must_use = "an image is nothing until it is finished"]
 struct StreamWriter<'a> {
     sink: Sink<'a>,
-    digest: Sha256,
     /// The sectors of the disk.
     capacity: u64,
     /// The sector of each grain table; 0 where there is none.
@@ -59,7 +47,7 @@ struct StreamWriter<'a> {
 }
 
 impl<'a> StreamWriter<'a> {
-    fn new(output: &'a dyn FileExt, disk: Disk<'_>) -> Result<Self, WriteError> {
+    fn new(output: &'a dyn Target, disk: Disk<'_>) -> Result<Self, WriteError> {
         let size = disk.map.size();
         // The last sector is filled up with zeros.
         let capacity = size.div_ceil(SECTOR_SIZE);
@@ -71,7 +59,6 @@ impl<'a> StreamWriter<'a> {
         };
         let mut image = Self {
             sink: Sink::new(output, 0),
-            digest: Sha256::new(),
             capacity,
             directory: vec![0; entries],
             table: None,
@@ -92,33 +79,6 @@ impl<'a> StreamWriter<'a> {
         header.to_bytes()
     }
 
-    /// Adds a grain, which comes after all those before it.
-    fn put(&mut self, grain: ClusterIndex, encoded: Encoded<'_>) -> Result<(), WriteError> {
-        self.summary.count(encoded);
-        let (Encoded::Stored(bytes) | Encoded::Compressed(bytes)) = encoded else {
-            return Ok(());
-        };
-        let (table, slot) = (
-            within_memory(grain.number() / u64::from(TABLE_ENTRIES))?,
-            within_memory(grain.number() % u64::from(TABLE_ENTRIES))?,
-        );
-        if self
-            .table
-            .as_ref()
-            .is_none_or(|&(number, _)| number != table)
-        {
-            self.end_table()?;
-        }
-        let place = self.sector()?;
-        let entries = within_memory(TABLE_ENTRIES.into())?;
-        let (_, places) = self.table.get_or_insert_with(|| (table, vec![0; entries]));
-        places[slot] = place;
-        let length = u32::try_from(bytes.len()).map_err(|_| exhausted())?;
-        self.append(&grain_marker(grain.number() * GRAIN_SECTORS, length))?;
-        self.append(bytes)?;
-        self.fill_sector()
-    }
-
     /// Writes the grain table that is being filled.
     fn end_table(&mut self) -> Result<(), WriteError> {
         if let Some((number, places)) = self.table.take() {
@@ -137,7 +97,6 @@ impl<'a> StreamWriter<'a> {
         self.append(&Marker::EndOfStream.to_bytes(0))?;
         self.sink.flush()?;
         self.summary.file_size = self.sink.end();
-        self.summary.sha256 = Some(hexadecimal(&self.digest.finalize()));
         Ok(self.summary)
     }
 
@@ -166,8 +125,43 @@ impl<'a> StreamWriter<'a> {
     }
 
     fn append(&mut self, bytes: &[u8]) -> Result<(), WriteError> {
-        self.digest.update(bytes);
         self.sink.append(bytes)
+    }
+}
+
+impl Format for StreamWriter<'_> {
+    fn put(&mut self, grain: ClusterIndex, encoded: Encoded<'_>) -> Result<(), WriteError> {
+        self.summary.count(encoded);
+        let (Encoded::Stored(bytes) | Encoded::Compressed(bytes)) = encoded else {
+            return Ok(());
+        };
+        let (table, slot) = (
+            within_memory(grain.number() / u64::from(TABLE_ENTRIES))?,
+            within_memory(grain.number() % u64::from(TABLE_ENTRIES))?,
+        );
+        if self
+            .table
+            .as_ref()
+            .is_none_or(|&(number, _)| number != table)
+        {
+            self.end_table()?;
+        }
+        let place = self.sector()?;
+        let entries = within_memory(TABLE_ENTRIES.into())?;
+        let (_, places) = self.table.get_or_insert_with(|| (table, vec![0; entries]));
+        places[slot] = place;
+        let length = u32::try_from(bytes.len()).map_err(|_| exhausted())?;
+        self.append(&grain_marker(grain.number() * GRAIN_SECTORS, length))?;
+        self.append(bytes)?;
+        self.fill_sector()
+    }
+
+    fn settle(&mut self) -> Result<Settled, WriteError> {
+        self.sink.flush()?;
+        Ok(Settled {
+            start: Vec::new(),
+            end: self.sink.end(),
+        })
     }
 }
 
