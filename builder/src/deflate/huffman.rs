@@ -27,7 +27,7 @@ pub fn lengths(counts: &[u32], limit: u8, lengths: &mut [u8]) {
         return;
     }
     let leaves = &mut leaves[..used];
-    leaves.sort_unstable();
+    sort(leaves);
     let mut by_length = depths(leaves);
     limit_depths(&mut by_length, limit);
     // The rarest symbols, which come first, get the longest codes.
@@ -39,6 +39,30 @@ pub fn lengths(counts: &[u32], limit: u8, lengths: &mut [u8]) {
         {
             lengths[(leaf & 511) as usize] = length;
         }
+    }
+}
+
+/// Sorts leaves by their counts, eight bits at a time; what counts the same keeps its order.
+fn sort(leaves: &mut [u32]) {
+    let most = leaves.iter().copied().max().unwrap_or(0);
+    let mut sorted = [0_u32; MAX_SYMBOLS];
+    let mut shift = 9;
+    while most.checked_shr(shift).is_some_and(|digits| digits > 0) {
+        let mut places = [0_u16; 256];
+        for leaf in &*leaves {
+            places[(leaf >> shift & 255) as usize] += 1;
+        }
+        let mut next = 0;
+        for place in &mut places {
+            next += std::mem::replace(place, next);
+        }
+        for &leaf in &*leaves {
+            let place = &mut places[(leaf >> shift & 255) as usize];
+            sorted[usize::from(*place) & (MAX_SYMBOLS - 1)] = leaf;
+            *place += 1;
+        }
+        leaves.copy_from_slice(&sorted[..leaves.len()]);
+        shift += 8;
     }
 }
 
