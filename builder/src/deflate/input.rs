@@ -49,6 +49,12 @@ impl Input {
         bytes[self.length..self.length + SLACK].fill(0);
     }
 
+    /// Where an input of [`MAX_INPUT`] bytes may be put, instead of being copied there.
+    pub fn whole(&mut self) -> &mut [u8] {
+        self.length = MAX_INPUT;
+        &mut self.bytes[WINDOW..WINDOW + MAX_INPUT]
+    }
+
     pub fn len(&self) -> usize {
         self.length
     }

@@ -111,6 +111,22 @@ impl Deflater {
             return None;
         }
         self.input.set(data);
+        self.encode(limit)
+    }
+
+    /// Where the next [`MAX_INPUT`] bytes can be put for [`Self::deflate_input`], and where they
+    /// are left.
+    pub fn input(&mut self) -> &mut [u8] {
+        self.input.whole()
+    }
+
+    /// As [`Self::deflate`], for what [`Self::input`] gives.
+    pub fn deflate_input(&mut self, limit: usize) -> Option<&[u8]> {
+        self.input.whole();
+        self.encode(limit)
+    }
+
+    fn encode(&mut self, limit: usize) -> Option<&[u8]> {
         match &mut self.parser {
             Parser::Fast(fast) => fast.parse(&self.input, &mut self.stream),
             Parser::Lazy(_, fast) if self.input.is_noise() => {

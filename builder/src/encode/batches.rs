@@ -58,13 +58,8 @@ impl Batch {
         })
     }
 
-    /// Reads and encodes its runs, by way of `memory`.
-    fn fill(
-        &mut self,
-        disk: Disk<'_>,
-        encoder: &mut Encoder,
-        memory: &mut [u8; CLUSTER_LENGTH],
-    ) -> Result<(), WriteError> {
+    /// Reads and encodes its runs.
+    fn fill(&mut self, disk: Disk<'_>, encoder: &mut Encoder) -> Result<(), WriteError> {
         self.bytes_of_disk = 0;
         self.clusters.clear();
         self.bytes.clear();
@@ -76,12 +71,13 @@ impl Batch {
                 // The disk may end within its last cluster, which reads as zeros from there.
                 let length =
                     usize::try_from(left).map_or(CLUSTER_LENGTH, |left| left.min(CLUSTER_LENGTH));
+                let (content, beyond) = encoder.cluster().split_at_mut(length);
                 disk.file
-                    .read_exact_at(&mut memory[..length], offset)
+                    .read_exact_at(content, offset)
                     .map_err(|source| WriteError::Read { offset, source })?;
-                memory[length..].fill(0);
+                beyond.fill(0);
                 left -= byte_len(length);
-                let form = encoder.encode(memory, &mut self.bytes);
+                let form = encoder.encode(&mut self.bytes);
                 self.clusters.push((cluster, form, self.bytes.len()));
             }
             self.bytes_of_disk += bytes;
@@ -223,13 +219,12 @@ fn work(
     finished: &Sender<Finished>,
 ) {
     let _alarm = Alarm(finished);
-    let mut memory = Box::new([0; CLUSTER_LENGTH]);
     loop {
         let taken = supply.lock().unwrap_or_else(PoisonError::into_inner).take();
         let Some((number, mut batch)) = taken else {
             return;
         };
-        let result = batch.fill(disk, encoder, &mut memory).map(|()| batch);
+        let result = batch.fill(disk, encoder).map(|()| batch);
         let failed = result.is_err();
         // Nobody listens any more once the writing has failed.
         if finished.send(Some((number, result))).is_err() || failed {

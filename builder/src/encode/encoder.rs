@@ -45,11 +45,14 @@ pub struct Encoder(Machine);
 
 #[allow(clippy::large_enum_variant, reason = "there is one for each thread")]
 enum Machine {
-    Plain,
+    Plain {
+        cluster: Box<[u8; CLUSTER_LENGTH]>,
+    },
     Deflate(Deflater),
     Zlib(Deflater),
     Zstd {
         compressor: Compressor<'static>,
+        cluster: Box<[u8; CLUSTER_LENGTH]>,
         frame: Box<[u8; WORTHWHILE]>,
     },
 }
@@ -61,50 +64,61 @@ impl Encoder {
     ///
     /// There is no memory for them.
     pub fn new(codec: Codec) -> io::Result<Self> {
+        let cluster = || Box::new([0; CLUSTER_LENGTH]);
         Ok(Self(match codec {
-            Codec::Plain => Machine::Plain,
+            Codec::Plain => Machine::Plain { cluster: cluster() },
             Codec::Deflate(level) => Machine::Deflate(Deflater::new(level)),
             Codec::Zlib(level) => Machine::Zlib(Deflater::new(level)),
             Codec::Zstd(level) => Machine::Zstd {
                 compressor: Compressor::new(zstd_level(level))?,
+                cluster: cluster(),
                 frame: Box::new([0; WORTHWHILE]),
             },
         }))
     }
 
-    /// Encodes `cluster`, which is [`CLUSTER_LENGTH`] long, and appends the result to `out`.
-    pub fn encode(&mut self, cluster: &[u8], out: &mut Vec<u8>) -> Form {
-        if is_zero(cluster) {
+    /// Where the next cluster is to be put.
+    pub fn cluster(&mut self) -> &mut [u8] {
+        match &mut self.0 {
+            Machine::Plain { cluster } | Machine::Zstd { cluster, .. } => cluster.as_mut_slice(),
+            Machine::Deflate(deflater) | Machine::Zlib(deflater) => deflater.input(),
+        }
+    }
+
+    /// Encodes the cluster and appends the result to `out`.
+    pub fn encode(&mut self, out: &mut Vec<u8>) -> Form {
+        if is_zero(self.cluster()) {
             return Form::Zero;
         }
         let compressed = match &mut self.0 {
-            Machine::Plain => None,
+            Machine::Plain { .. } => None,
             Machine::Zlib(deflater) => {
                 out.extend_from_slice(&ZLIB_HEADER);
-                match deflater.deflate(cluster, WORTHWHILE) {
+                match deflater.deflate_input(WORTHWHILE) {
                     Some(bytes) => out.extend_from_slice(bytes),
-                    None => store(cluster, out),
+                    None => store(deflater.input(), out),
                 }
+                let cluster: &[u8] = deflater.input();
                 out.extend_from_slice(&adler32(&cluster).to_be_bytes());
                 return Form::Compressed;
             }
-            Machine::Deflate(deflater) => deflater.deflate(cluster, WORTHWHILE),
-            Machine::Zstd { compressor, frame } => compressor
-                .compress_to_buffer(cluster, frame.as_mut_slice())
+            Machine::Deflate(deflater) => deflater.deflate_input(WORTHWHILE),
+            Machine::Zstd {
+                compressor,
+                cluster,
+                frame,
+            } => compressor
+                .compress_to_buffer(cluster.as_slice(), frame.as_mut_slice())
                 // The only failure left is that the frame does not fit.
                 .ok()
                 .map(|length| &frame[..length]),
         };
-        match compressed {
-            Some(bytes) => {
-                out.extend_from_slice(bytes);
-                Form::Compressed
-            }
-            None => {
-                out.extend_from_slice(cluster);
-                Form::Stored
-            }
+        if let Some(bytes) = compressed {
+            out.extend_from_slice(bytes);
+            return Form::Compressed;
         }
+        out.extend_from_slice(self.cluster());
+        Form::Stored
     }
 }
 
@@ -142,7 +156,9 @@ mod tests {
 
     fn encode(codec: Codec, cluster: &[u8]) -> (Form, Vec<u8>) {
         let mut out = Vec::new();
-        let form = Encoder::new(codec).unwrap().encode(cluster, &mut out);
+        let mut encoder = Encoder::new(codec).unwrap();
+        encoder.cluster().copy_from_slice(cluster);
+        let form = encoder.encode(&mut out);
         (form, out)
     }
 
@@ -248,7 +264,8 @@ mod tests {
                 text(2, CLUSTER_LENGTH),
             ] {
                 let mut out = Vec::new();
-                let form = used.encode(&cluster, &mut out);
+                used.cluster().copy_from_slice(&cluster);
+                let form = used.encode(&mut out);
                 assert!((form, out) == encode(codec, &cluster), "{codec:?}");
             }
         }
