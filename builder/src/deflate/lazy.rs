@@ -20,7 +20,7 @@ const SHORT_BITS: u32 = 14;
 const DEPTH: usize = 5;
 
 /// How many, where there is a copy already that begins a byte before.
-const LAZY_DEPTH: usize = 3;
+const LAZY_DEPTH: usize = 4;
 
 /// A copy must be so many quarters of a byte better to be preferred to one that begins before it.
 const GAIN: u32 = 2;

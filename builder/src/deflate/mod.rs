@@ -48,7 +48,7 @@ pub use input::MAX_INPUT;
 pub enum Level {
     /// Nine times as fast as zlib's level 6, at most 6 % larger.
     Fast,
-    /// Four and a half times as fast as zlib's level 6 and not larger.
+    /// Five times as fast as zlib's level 6 and as small.
     #[default]
     Default,
     /// The smallest.
