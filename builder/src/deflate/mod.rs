@@ -46,7 +46,7 @@ pub use input::MAX_INPUT;
 /// How hard the search for copies tries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Level {
-    /// Nine times as fast as zlib's level 6, at most 6 % larger.
+    /// Ten times as fast as zlib's level 6, at most 6 % larger.
     Fast,
     /// Five times as fast as zlib's level 6 and as small.
     #[default]
