@@ -64,10 +64,10 @@ impl<'a> StreamWriter<'a> {
             table: None,
             summary: Summary::new(capacity * SECTOR_SIZE),
         };
-        image.append(&image.header(AT_END))?;
+        image.sink.append(&image.header(AT_END))?;
         let mut text = descriptor(capacity, disk.map).into_bytes();
         text.resize(within_memory((OVERHEAD - 1) * SECTOR_SIZE)?, 0);
-        image.append(&text)?;
+        image.sink.append(&text)?;
         Ok(image)
     }
 
@@ -92,9 +92,9 @@ impl<'a> StreamWriter<'a> {
         self.end_table()?;
         let directory = std::mem::take(&mut self.directory);
         let place = self.put_table(Marker::Directory, &directory)?;
-        self.append(&Marker::Footer.to_bytes(1))?;
-        self.append(&self.header(place.into()))?;
-        self.append(&Marker::EndOfStream.to_bytes(0))?;
+        self.sink.append(&Marker::Footer.to_bytes(1))?;
+        self.sink.append(&self.header(place.into()))?;
+        self.sink.append(&Marker::EndOfStream.to_bytes(0))?;
         self.sink.flush()?;
         self.summary.file_size = self.sink.end();
         Ok(self.summary)
@@ -106,9 +106,10 @@ impl<'a> StreamWriter<'a> {
             .iter()
             .flat_map(|entry| entry.to_le_bytes())
             .collect();
-        self.append(&marker.to_bytes(byte_len(bytes.len()).div_ceil(SECTOR_SIZE)))?;
+        self.sink
+            .append(&marker.to_bytes(byte_len(bytes.len()).div_ceil(SECTOR_SIZE)))?;
         let place = self.sector()?;
-        self.append(&bytes)?;
+        self.sink.append(&bytes)?;
         self.fill_sector()?;
         Ok(place)
     }
@@ -121,11 +122,8 @@ impl<'a> StreamWriter<'a> {
     fn fill_sector(&mut self) -> Result<(), WriteError> {
         let end = self.sink.end();
         let missing = end.next_multiple_of(SECTOR_SIZE) - end;
-        self.append(&[0; SECTOR_LENGTH][..within_memory(missing)?])
-    }
-
-    fn append(&mut self, bytes: &[u8]) -> Result<(), WriteError> {
-        self.sink.append(bytes)
+        self.sink
+            .append(&[0; SECTOR_LENGTH][..within_memory(missing)?])
     }
 }
 
@@ -151,8 +149,9 @@ impl Format for StreamWriter<'_> {
         let (_, places) = self.table.get_or_insert_with(|| (table, vec![0; entries]));
         places[slot] = place;
         let length = u32::try_from(bytes.len()).map_err(|_| exhausted())?;
-        self.append(&grain_marker(grain.number() * GRAIN_SECTORS, length))?;
-        self.append(bytes)?;
+        self.sink
+            .append(&grain_marker(grain.number() * GRAIN_SECTORS, length))?;
+        self.sink.append(bytes)?;
         self.fill_sector()
     }
 
