@@ -6,11 +6,12 @@ use std::fmt;
 use super::{Target, WriteError};
 use crate::units::byte_len;
 
-/// Bytes of one write. Whole pages of the file, if it began at one.
-const PIECE: usize = 4 << 20;
+/// Bytes of one write: whole pages of the file, if it began at one, but less than a huge page. For
+/// each of those, a virtual machine may have to wait until its host has memory for it.
+const PIECE: usize = 1 << 20;
 
 /// Bytes that are kept back: gaps this close to the end are often filled.
-const KEPT: usize = 1 << 20;
+const KEPT: usize = 256 << 10;
 
 /// A file that is mostly appended to.
 pub struct Sink<'a> {
@@ -180,8 +181,8 @@ mod tests {
         sink.flush().unwrap();
         assert_eq!(sink.end(), 20_000_000);
         let writes = output.writes.into_inner();
-        assert_eq!(writes[..4], [PIECE; 4]);
-        assert_eq!(writes.len(), 5);
+        assert_eq!(writes[..18], [PIECE; 18]);
+        assert_eq!(writes.len(), 19);
     }
 
     proptest! {
