@@ -24,6 +24,9 @@ const BATCH_CLUSTERS: u64 = 8;
 /// Batches for each thread: one in work, the others on their way.
 const BATCHES_PER_THREAD: usize = 4;
 
+/// The least batches for all threads: so many are filled while a large piece is written.
+const LEAST_BATCHES: usize = 24;
+
 /// How many clusters the kernel reads before they are asked for: 8 MiB.
 const READ_AHEAD: u64 = 128;
 
@@ -168,10 +171,10 @@ impl Batches {
                 .name(format!("encode-{number}"))
                 .spawn_scoped(scope, move || work(disk, &supply, &mut encoder, &sender))
                 .map_err(failed)?;
-            for _ in 0..BATCHES_PER_THREAD {
-                // Each thread holds the other end.
-                empty.send(Batch::default()).ok();
-            }
+        }
+        for _ in 0..LEAST_BATCHES.max(threads.get() * BATCHES_PER_THREAD) {
+            // Each thread holds the other end.
+            empty.send(Batch::default()).ok();
         }
         Ok(Self {
             finished,
