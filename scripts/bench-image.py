@@ -4,12 +4,14 @@
     bench-image.py BYOI-BUILDER FOLDER GUEST ROUNDS
 
 FOLDER holds disk.raw; GUEST is the disk of a real guest. All programs take their
-turn in each of ROUNDS rounds, those that run a virtual machine once. Every output
-is compared with the disk and checked. Called by bench.sh.
+turn in each of ROUNDS rounds, in another order each time, as a program that leaves
+much free memory behind slows the next one down; those that run a virtual machine
+run once. Every output is compared with the disk and checked. Called by bench.sh.
 """
 
 import os
 import pathlib
+import random
 import statistics
 import subprocess
 import sys
@@ -80,7 +82,8 @@ def rounds(programs):
     runs, sizes = {name: [] for name in programs}, {}
     for number in range(ROUNDS):
         print(f"round {number + 1} of {ROUNDS}", file=sys.stderr)
-        for name, command in programs.items():
+        order = random.Random(number).sample(list(programs.items()), len(programs))
+        for name, command in order:
             pathlib.Path(OUT).unlink(missing_ok=True)
             runs[name].append(run(command))
             sizes[name] = os.stat(OUT).st_size
