@@ -5,6 +5,9 @@ use super::input::MAX_INPUT;
 /// Room for an input that does not compress, and for the last words written.
 pub const MAX_OUTPUT: usize = MAX_INPUT + 64;
 
+/// How many bits there is room for after a flush.
+pub const ROOM: u32 = 56;
+
 /// Writes up to [`MAX_OUTPUT`] bytes; what would be beyond overwrites the end.
 pub struct BitWriter {
     bytes: Box<[u8; MAX_OUTPUT + 8]>,
@@ -30,14 +33,14 @@ impl BitWriter {
         self.used = 0;
     }
 
-    /// Adds `count` bits, the others of `bits` being 0. Between two flushes at most 56 fit.
+    /// Adds `count` bits, the others of `bits` being 0. Between two flushes at most [`ROOM`] fit.
     #[inline(always)]
     pub fn add(&mut self, bits: u64, count: u32) {
         self.buffer |= bits << (self.used & 63);
         self.used += count;
     }
 
-    /// Makes room for 56 bits.
+    /// Makes [`ROOM`].
     #[inline(always)]
     pub fn flush(&mut self) {
         let at = self.length.min(MAX_OUTPUT);
@@ -82,4 +85,12 @@ impl BitWriter {
 #[inline(always)]
 pub const fn entry(bits: u32, count: u32) -> u32 {
     bits | count << 24
+}
+
+/// Two entries as bits and their count, the first one lowest.
+#[inline(always)]
+pub fn joined(first: u32, second: u32) -> (u64, u32) {
+    let bits = |entry: u32| u64::from(entry & 0x00ff_ffff);
+    let (count, more) = (first >> 24, second >> 24);
+    (bits(first) | bits(second) << count, count + more)
 }

@@ -1,6 +1,6 @@
 //! One block of the stream: what it costs in each of its three forms, and writing the cheapest.
 
-use super::bits::{BitWriter, entry};
+use super::bits::{BitWriter, ROOM, entry, joined};
 use super::header::{Header, Lengths};
 use super::huffman::{self, MAX_BITS};
 use super::narrow::low32;
@@ -131,16 +131,22 @@ fn write_stored(bytes: &[u8], last: bool, out: &mut BitWriter) {
 
 fn write_entries(entries: &[u16], lengths: &Lengths, table: &mut Table, out: &mut BitWriter) {
     let end = fill(table, lengths);
-    let mut pairs = entries.chunks_exact(2);
-    for pair in &mut pairs {
+    let bits = |entry: u16| table[usize::from(entry) & (table.len() - 1)];
+    let (fours, rest) = entries.as_chunks();
+    for &[first, second, third, fourth] in fours {
         // At most 25 bits each.
-        for &entry in pair {
-            out.entry(table[usize::from(entry) & (table.len() - 1)]);
+        let (pair, count) = joined(bits(first), bits(second));
+        let (next_pair, next_count) = joined(bits(third), bits(fourth));
+        out.add(pair, count);
+        if count + next_count > ROOM {
+            out.flush();
         }
+        out.add(next_pair, next_count);
         out.flush();
     }
-    for &entry in pairs.remainder() {
-        out.entry(table[usize::from(entry) & (table.len() - 1)]);
+    for &entry in rest {
+        out.entry(bits(entry));
+        out.flush();
     }
     out.entry(end);
     out.flush();

@@ -39,13 +39,13 @@ impl Fast {
         }
     }
 
-    pub fn parse(&mut self, input: &Input, stream: &mut Stream) {
+    /// Parses the first `length` bytes.
+    pub fn parse(&mut self, input: &Input, length: usize, stream: &mut Stream) {
         let mut stream = stream.writer();
         let buckets = &mut *self.buckets;
         let patience = self.patience;
         let enough = 1 << patience.bits;
         buckets.fill(0);
-        let length = input.len();
         let end = length.saturating_sub(WIDE);
         // Place 0 has nothing before it.
         let mut at = length.min(1);
@@ -89,7 +89,7 @@ impl Fast {
             copied = at;
             stream.reached(at);
         }
-        stream.literals(&input.bytes()[at..]);
+        stream.literals(&input.bytes()[at..length]);
         stream.finish(length);
     }
 }

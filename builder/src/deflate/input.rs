@@ -2,7 +2,6 @@
 
 use wide::u8x16;
 
-use super::narrow::low32;
 use super::symbols::WINDOW;
 
 /// The most bytes of one input.
@@ -13,15 +12,6 @@ const SLACK: usize = 16;
 
 /// How many bytes are compared at once.
 pub const WIDE: usize = 16;
-
-/// Of so many bytes [`SAMPLE`] are looked at to tell noise.
-const SAMPLE_EVERY: usize = 1 << 10;
-
-/// Bytes of one sample.
-const SAMPLE: usize = 16;
-
-/// Fewer bytes do not tell noise from chance.
-const ENOUGH: u32 = 512;
 
 /// Up to [`MAX_INPUT`] bytes.
 ///
@@ -61,22 +51,6 @@ impl Input {
 
     pub fn bytes(&self) -> &[u8] {
         &self.bytes[WINDOW..WINDOW + self.length]
-    }
-
-    /// Whether the bytes are about as even as noise, to go by some of them: what saves bits then
-    /// is copies alone, and there are hardly any.
-    pub fn is_noise(&self) -> bool {
-        let mut counts = [0_u32; 256];
-        let pieces = self.bytes().chunks_exact(SAMPLE_EVERY);
-        let total = low32(pieces.len() * SAMPLE);
-        for piece in pieces {
-            for &byte in &piece[..SAMPLE] {
-                counts[usize::from(byte)] += 1;
-            }
-        }
-        let squares: u32 = counts.iter().map(|count| count * count).sum();
-        // What even bytes come to, and a fifth.
-        total >= ENOUGH && squares <= total + total * total / 256 * 6 / 5
     }
 
     #[inline(always)]
@@ -149,36 +123,4 @@ impl Input {
 #[inline(always)]
 pub fn equal_wide(a: u8x16, b: u8x16) -> u32 {
     (!a.simd_eq(b).to_bitmask()).trailing_zeros()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::qcow2::testing::{noise, text};
-
-    fn is_noise(bytes: &[u8]) -> bool {
-        let mut input = Input::new();
-        input.set(bytes);
-        input.is_noise()
-    }
-
-    #[test]
-    fn noise_is_told_from_what_is_not_even() {
-        for seed in 0..100 {
-            assert!(is_noise(&noise(seed, MAX_INPUT)), "{seed}");
-            assert!(is_noise(&noise(seed, MAX_INPUT / 2)), "{seed}");
-        }
-        assert!(!is_noise(&text(1, MAX_INPUT)));
-        assert!(!is_noise(&[0; MAX_INPUT]));
-        let mut mixed = noise(1, MAX_INPUT);
-        mixed[MAX_INPUT / 2..].copy_from_slice(&text(1, MAX_INPUT / 2));
-        assert!(!is_noise(&mixed));
-    }
-
-    #[test]
-    fn a_few_bytes_are_no_noise() {
-        for length in [0, 1, 1000, 30_000] {
-            assert!(!is_noise(&noise(1, length)), "{length}");
-        }
-    }
 }

@@ -10,17 +10,17 @@ use super::narrow::{low16, low32};
 use super::stream::Stream;
 use super::symbols::{MAX_MATCH, WINDOW};
 
-/// Binary logarithm of the number of chains: 64 KiB.
-const BITS: u32 = 15;
+/// Binary logarithm of the number of chains: 128 KiB.
+const BITS: u32 = 16;
 
-/// Binary logarithm of the slots for three bytes: 32 KiB.
-const SHORT_BITS: u32 = 14;
+/// Binary logarithm of the slots for three bytes: 64 KiB.
+const SHORT_BITS: u32 = 15;
 
-/// How many places are compared.
-const DEPTH: usize = 5;
-
-/// How many, where there is a copy already that begins a byte before.
-const LAZY_DEPTH: usize = 4;
+/// How many places are compared, and how many where there is a copy already that begins a byte
+/// before. Where copies of three bytes are not looked for, there is time for some more.
+const fn depths(three: bool) -> (usize, usize) {
+    if three { (5, 4) } else { (7, 6) }
+}
 
 /// A copy must be so many quarters of a byte better to be preferred to one that begins before it.
 const GAIN: u32 = 2;
@@ -38,8 +38,10 @@ const MAX_SKIP: usize = 8;
 pub struct Lazy {
     heads: Box<[u16; 1 << BITS]>,
     short: Box<[u16; 1 << SHORT_BITS]>,
-    /// For each place the last ones with the same three bytes, in the high half, and four.
-    links: Box<[u32; MAX_INPUT]>,
+    /// For each place the last one with the same four bytes.
+    links: Box<[u16; MAX_INPUT]>,
+    /// For each place the last one with the same three.
+    short_links: Box<[u16; MAX_INPUT]>,
 }
 
 /// A copy.
@@ -55,13 +57,17 @@ impl Lazy {
             heads: Box::new([0; 1 << BITS]),
             short: Box::new([0; 1 << SHORT_BITS]),
             links: Box::new([0; MAX_INPUT]),
+            short_links: Box::new([0; MAX_INPUT]),
         }
     }
 
-    pub fn parse(&mut self, input: &Input, stream: &mut Stream) {
+    /// Parses all of the input; copies of three bytes are looked for if `THREE`.
+    #[inline(never)]
+    pub fn parse<const THREE: bool>(&mut self, input: &Input, stream: &mut Stream) {
+        let (depth, lazy_depth) = depths(THREE);
         let length = input.len();
         let end = length.saturating_sub(WIDE);
-        self.link(input, end);
+        self.link::<THREE>(input, end);
         let mut stream = stream.writer();
         // Place 0 has nothing before it.
         let mut at = length.min(1);
@@ -69,7 +75,7 @@ impl Lazy {
         // Where the last copy ended.
         let mut copied = at;
         while at < end {
-            let (first, any) = self.first(input, at);
+            let (first, any) = self.first::<THREE>(input, at);
             if !any {
                 stream.literal(input.byte(at));
                 at += 1;
@@ -81,10 +87,10 @@ impl Lazy {
                 }
                 continue;
             }
-            let mut found = self.longest::<DEPTH>(input, at, first);
+            let mut found = self.longest(input, at, first, depth);
             while found.length < WIDE && at + 1 < end {
-                let (first, _) = self.first(input, at + 1);
-                let other = self.longest::<LAZY_DEPTH>(input, at + 1, first);
+                let (first, _) = self.first::<THREE>(input, at + 1);
+                let other = self.longest(input, at + 1, first, lazy_depth);
                 if !better(other, found) {
                     break;
                 }
@@ -103,30 +109,35 @@ impl Lazy {
 
     /// Makes the links of all places before `end`.
     #[inline(never)]
-    fn link(&mut self, input: &Input, end: usize) {
+    fn link<const THREE: bool>(&mut self, input: &Input, end: usize) {
         self.heads.fill(0);
-        self.short.fill(0);
-        for (at, link) in self.links[..end.min(MAX_INPUT)]
-            .iter_mut()
-            .enumerate()
-            .skip(1)
-        {
-            let four = input.four(at);
-            let head = four.wrapping_mul(0x9e37_79b1) >> (32 - BITS);
-            let place = std::mem::replace(&mut self.heads[head as usize], low16(at));
-            let three = (four << 8).wrapping_mul(0x9e37_79b1) >> (32 - SHORT_BITS);
-            let short = std::mem::replace(&mut self.short[three as usize], low16(at));
-            *link = u32::from(short) << 16 | u32::from(place);
+        if THREE {
+            self.short.fill(0);
+        }
+        let links = &mut self.links[..end];
+        let short_links = &mut self.short_links[..end];
+        for at in 1..end {
+            let mixed = input.four(at).wrapping_mul(0x9e37_79b1);
+            let head = &mut self.heads[(mixed >> (32 - BITS)) as usize];
+            links[at] = std::mem::replace(head, low16(at));
+            if THREE {
+                // What the fourth byte has no part in.
+                let short = mixed >> (24 - SHORT_BITS) & ((1 << SHORT_BITS) - 1);
+                short_links[at] = std::mem::replace(&mut self.short[short as usize], low16(at));
+            }
         }
     }
 
     /// The last place with the same four bytes, else with the same three, and whether it has them.
     #[inline(always)]
-    fn first(&self, input: &Input, at: usize) -> (usize, bool) {
+    fn first<const THREE: bool>(&self, input: &Input, at: usize) -> (usize, bool) {
         let four = input.four(at);
-        let link = self.links[at % MAX_INPUT];
-        let (place, short) = ((link & 0xffff) as usize, (link >> 16) as usize);
+        let place = usize::from(self.links[at % MAX_INPUT]);
         let same_four = input.four_back(at, nearness(place, at)) == four;
+        if !THREE {
+            return (place, same_four);
+        }
+        let short = usize::from(self.short_links[at % MAX_INPUT]);
         let same_three = (input.four_back(at, nearness(short, at)) ^ four) << 8 == 0;
         (
             if same_four { place } else { short },
@@ -136,16 +147,16 @@ impl Lazy {
 
     #[inline(always)]
     fn next(&self, place: usize) -> usize {
-        (self.links[place % MAX_INPUT] & 0xffff) as usize
+        usize::from(self.links[place % MAX_INPUT])
     }
 
     /// The longest copy of the places in a chain, of several the nearest.
     #[inline(always)]
-    fn longest<const DEPTH: usize>(&self, input: &Input, at: usize, first: usize) -> Found {
+    fn longest(&self, input: &Input, at: usize, first: usize, depth: usize) -> Found {
         let here = input.wide(at);
         let mut place = first;
         let mut best = 0;
-        for _ in 0..DEPTH {
+        for _ in 0..depth {
             let nearness = nearness(place, at);
             let same = equal_wide(here, input.wide_back(at, nearness));
             best = best.max(same << 12 | low32(nearness));
@@ -153,7 +164,7 @@ impl Lazy {
         }
         let length = (best >> 12) as usize;
         if length == WIDE {
-            return self.longest_long(input, at, first, DEPTH);
+            return self.longest_long(input, at, first, depth);
         }
         Found {
             length,

@@ -17,6 +17,7 @@
 
 mod bits;
 mod block;
+mod census;
 mod fast;
 mod header;
 mod huffman;
@@ -34,6 +35,7 @@ use std::fmt;
 
 use bits::BitWriter;
 use block::{Block, Table};
+use census::Census;
 use fast::{Fast, Patience};
 use input::Input;
 use lazy::Lazy;
@@ -105,7 +107,8 @@ impl Deflater {
     }
 
     /// The stream for `data`, at most [`MAX_INPUT`] bytes, unless it is larger or takes more than
-    /// `limit` bytes.
+    /// `limit` bytes. If less than `data` is to be taken, noise is given up where it does not begin
+    /// to shrink, but for [`Level::Best`].
     pub fn deflate(&mut self, data: &[u8], limit: usize) -> Option<&[u8]> {
         if data.len() > MAX_INPUT {
             return None;
@@ -127,15 +130,19 @@ impl Deflater {
     }
 
     fn encode(&mut self, limit: usize) -> Option<&[u8]> {
+        let census = Census::of(self.input.bytes());
+        if limit < self.input.len() && census.is_noise_throughout() && !self.shrinks() {
+            return None;
+        }
+        let (input, stream) = (&self.input, &mut self.stream);
         match &mut self.parser {
-            Parser::Fast(fast) => fast.parse(&self.input, &mut self.stream),
-            Parser::Lazy(_, fast) if self.input.is_noise() => {
-                fast.parse(&self.input, &mut self.stream);
-            }
-            Parser::Lazy(lazy, _) => lazy.parse(&self.input, &mut self.stream),
+            Parser::Fast(fast) => fast.parse(input, input.len(), stream),
+            Parser::Lazy(_, fast) if census.is_noise() => fast.parse(input, input.len(), stream),
+            Parser::Lazy(lazy, _) if census.has_few_values() => lazy.parse::<false>(input, stream),
+            Parser::Lazy(lazy, _) => lazy.parse::<true>(input, stream),
             Parser::Optimal(lazy, optimal) => {
-                lazy.parse(&self.input, &mut self.stream);
-                optimal.parse(&self.input, &mut self.stream);
+                lazy.parse::<true>(input, stream);
+                optimal.parse(input, stream);
             }
         }
         split::spans(&self.stream, &mut self.spans);
@@ -144,6 +151,17 @@ impl Deflater {
         }
         self.write();
         Some(self.out.written())
+    }
+
+    /// Whether the first quarter of the input shrinks at all, as far as the fast parse can tell.
+    fn shrinks(&mut self) -> bool {
+        let (Parser::Fast(fast) | Parser::Lazy(_, fast)) = &mut self.parser else {
+            return true;
+        };
+        let quarter = self.input.len() / 4;
+        fast.parse(&self.input, quarter, &mut self.stream);
+        split::spans(&self.stream, &mut self.spans);
+        self.plan() < quarter
     }
 
     /// Decides on the form of each block; the most bytes that all take.

@@ -3,7 +3,7 @@
 use flate2::{Compress, Compression, Decompress, FlushCompress, FlushDecompress, Status};
 use proptest::prelude::*;
 
-use super::{Deflater, Level, MAX_INPUT};
+use super::{Census, Deflater, Level, MAX_INPUT};
 use crate::qcow2::testing::{inflate, noise, text};
 
 const LEVELS: [Level; 3] = [Level::Fast, Level::Default, Level::Best];
@@ -40,7 +40,9 @@ fn round_trip(level: Level, data: &[u8]) -> usize {
     assert!(inflate_by_pieces(&stream) == data);
     assert!(miniz_oxide::inflate::decompress_to_vec(&stream).unwrap() == data);
     let length = stream.len();
-    assert!(deflater.deflate(data, length + 8).is_some());
+    // Noise may be given up.
+    let noise = Census::of(data).is_noise_throughout();
+    assert!(noise || deflater.deflate(data, length + 8).is_some());
     assert!(deflater.deflate(data, length - 1).is_none());
     length
 }
@@ -75,6 +77,26 @@ fn repeats_at_every_distance() {
                 "{level:?}, {period}: {length}"
             );
         }
+    }
+}
+
+#[test]
+fn noise_is_given_up_where_it_does_not_begin_to_shrink() {
+    let limit = MAX_INPUT - 512;
+    let noise_only = noise(1, MAX_INPUT);
+    // Every tenth byte of the pieces is within a copy.
+    let piece = |number| [noise(number, 900), noise(1, 100)].concat();
+    let mut with_copies: Vec<u8> = (0..66).flat_map(piece).collect();
+    with_copies.truncate(MAX_INPUT);
+    for level in LEVELS {
+        let mut deflater = Deflater::new(level);
+        assert!(deflater.deflate(&noise_only, limit).is_none(), "{level:?}");
+        assert!(Census::of(&with_copies).is_noise_throughout());
+        let length = deflater.deflate(&with_copies, limit).unwrap().len();
+        assert!(length < MAX_INPUT * 93 / 100, "{level:?}: {length}");
+        // Nothing but the stored form is left.
+        let length = deflater.deflate(&noise_only, usize::MAX).unwrap().len();
+        assert!(length > MAX_INPUT, "{level:?}: {length}");
     }
 }
 
