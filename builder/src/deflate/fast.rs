@@ -5,6 +5,7 @@
 
 use super::input::{Input, WIDE, equal_wide};
 use super::narrow::{low16, low32};
+use super::patience::Patience;
 use super::stream::Stream;
 use super::symbols::{MAX_MATCH, WINDOW};
 
@@ -14,16 +15,6 @@ const BITS: u32 = 12;
 /// Two places each, the later one in the low half. One that was never set is 0, which is as good
 /// a candidate as any.
 type Buckets = [u32; 1 << BITS];
-
-/// When to give up looking for copies at each place.
-#[derive(Clone, Copy)]
-pub struct Patience {
-    /// Binary logarithm of the literals in a row after which a place is passed over; after twice
-    /// as many two are, and so on.
-    pub bits: u32,
-    /// The most places that are passed over at once.
-    pub max_skip: usize,
-}
 
 /// Finds copies by the last two places with the same four bytes.
 pub struct Fast {
@@ -43,32 +34,22 @@ impl Fast {
     pub fn parse(&mut self, input: &Input, length: usize, stream: &mut Stream) {
         let mut stream = stream.writer();
         let buckets = &mut *self.buckets;
-        let patience = self.patience;
-        let enough = 1 << patience.bits;
         buckets.fill(0);
         let end = length.saturating_sub(WIDE);
         // Place 0 has nothing before it.
         let mut at = length.min(1);
         stream.literals(&input.bytes()[..at]);
-        // Where the last copy ended.
-        let mut copied = at;
         while at < end {
-            let four = input.four(at);
-            let nearness = insert(buckets, four, at).map(|place| place.wrapping_sub(at) % WINDOW);
-            let same = nearness.map(|nearness| input.four_back(at, nearness) == four);
-            if !(same[0] | same[1]) {
-                stream.literal(input.byte(at));
-                at += 1;
-                if at - copied > enough {
-                    let skip = ((at - copied) >> patience.bits)
-                        .min(patience.max_skip)
-                        .min(end - at);
-                    stream.literals(&input.bytes()[at..at + skip]);
-                    at += skip;
-                    stream.reached(at);
-                }
-                continue;
-            }
+            let look = |at| {
+                let four = input.four(at);
+                let nearness =
+                    insert(buckets, four, at).map(|place| place.wrapping_sub(at) % WINDOW);
+                let same = nearness.map(|nearness| input.four_back(at, nearness) == four);
+                (same[0] | same[1]).then_some(nearness)
+            };
+            let candidates;
+            (at, candidates) = self.patience.literals(input, at, end, &mut stream, look);
+            let Some(nearness) = candidates else { break };
             let here = input.wide(at);
             // Of two that are as long the nearer one.
             let [first, second] = nearness.map(|nearness| {
@@ -86,7 +67,6 @@ impl Fast {
                 insert(buckets, input.four(place), place);
             }
             at += found;
-            copied = at;
             stream.reached(at);
         }
         stream.literals(&input.bytes()[at..length]);

@@ -7,6 +7,7 @@
 
 use super::input::{Input, MAX_INPUT, WIDE, equal_wide};
 use super::narrow::{low16, low32};
+use super::patience::Patience;
 use super::stream::Stream;
 use super::symbols::{MAX_MATCH, WINDOW};
 
@@ -25,11 +26,11 @@ const fn depths(three: bool) -> (usize, usize) {
 /// A copy must be so many quarters of a byte better to be preferred to one that begins before it.
 const GAIN: u32 = 2;
 
-/// After so many literals in a row some places are passed over, more and more of them.
-const PATIENCE: usize = 256;
-
-/// The most places that are passed over at once.
-const MAX_SKIP: usize = 8;
+/// Few copies begin so far from one another.
+const PATIENCE: Patience = Patience {
+    bits: 8,
+    max_skip: 8,
+};
 
 /// Finds copies by the last places with the same four bytes, and the last one with the same three.
 ///
@@ -72,21 +73,14 @@ impl Lazy {
         // Place 0 has nothing before it.
         let mut at = length.min(1);
         stream.literals(&input.bytes()[..at]);
-        // Where the last copy ended.
-        let mut copied = at;
         while at < end {
-            let (first, any) = self.first::<THREE>(input, at);
-            if !any {
-                stream.literal(input.byte(at));
-                at += 1;
-                if at - copied > PATIENCE {
-                    let skip = ((at - copied) / PATIENCE).min(MAX_SKIP).min(end - at);
-                    stream.literals(&input.bytes()[at..at + skip]);
-                    at += skip;
-                    stream.reached(at);
-                }
-                continue;
-            }
+            let look = |at| {
+                let (first, any) = self.first::<THREE>(input, at);
+                any.then_some(first)
+            };
+            let first;
+            (at, first) = PATIENCE.literals(input, at, end, &mut stream, look);
+            let Some(first) = first else { break };
             let mut found = self.longest(input, at, first, depth);
             while found.length < WIDE && at + 1 < end {
                 let (first, _) = self.first::<THREE>(input, at + 1);
@@ -100,7 +94,6 @@ impl Lazy {
             }
             stream.copy(found.length, found.distance);
             at += found.length;
-            copied = at;
             stream.reached(at);
         }
         stream.literals(&input.bytes()[at..]);
