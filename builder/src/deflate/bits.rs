@@ -40,7 +40,7 @@ impl BitWriter {
         self.used += count;
     }
 
-    /// Makes [`ROOM`].
+    /// Makes [`ROOM`] for more bits.
     #[inline(always)]
     pub fn flush(&mut self) {
         let at = self.length.min(MAX_OUTPUT);

@@ -11,7 +11,7 @@ const SAMPLE: usize = 16;
 /// Fewer samples do not tell noise from chance.
 const ENOUGH: u32 = 512;
 
-/// Text and tables of numbers have fewer values than this.
+/// Text and tables of numbers mostly have fewer values than this.
 const FEW_VALUES: usize = 74;
 
 /// How often each value occurs.

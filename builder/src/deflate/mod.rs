@@ -5,7 +5,7 @@
 //! bytes → input → fast | lazy | optimal → stream → split → block (huffman, header) → bits
 //! ```
 //!
-//! A parse turns the whole input into a [`stream`] of literals and copies with counts for each
+//! A census of some of the bytes tells which parse they are worth. A parse turns the whole input into a [`stream`] of literals and copies with counts for each
 //! stretch. With these it is known where blocks are worth their headers, and what the result takes,
 //! before a bit is written: data that does not compress costs no writing. All tables are small
 //! enough for the caches nearest to the processor.
