@@ -94,6 +94,18 @@ fn encoders() -> Vec<(String, Encode)> {
             }),
         ));
     }
+    // Those that `--compression zstd` stands for.
+    for level in [1, 2, 15] {
+        let mut zstd = zstd::bulk::Compressor::new(level).expect("there is memory");
+        let mut out = vec![0; 2 * CLUSTER];
+        all.push((
+            format!("zstd {level}"),
+            Box::new(move |cluster| {
+                zstd.compress_to_buffer(cluster, &mut out)
+                    .expect("there is room")
+            }),
+        ));
+    }
     all
 }
 
