@@ -18,7 +18,6 @@ use tempfile::TempDir;
 
 /// The result of the one build.
 struct Built {
-    _dir: TempDir,
     image: PathBuf,
     said: Said,
     before: (String, Leftovers),
@@ -35,9 +34,12 @@ fn built() -> &'static Built {
     static BUILT: OnceLock<Built> = OnceLock::new();
     BUILT.get_or_init(|| {
         let disk = disk();
-        let dir = TempDir::with_prefix("byoi-test-").unwrap();
-        let image = dir.path().join("disk.qcow2");
-        let state = || (sha256(disk), Leftovers::look(dir.path()));
+        // Nothing drops what is static: a place that the next run takes again.
+        let dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join("built");
+        fs::remove_dir_all(&dir).ok();
+        fs::create_dir_all(&dir).unwrap();
+        let image = dir.join("disk.qcow2");
+        let state = || (sha256(disk), Leftovers::look(&dir));
         let before = state();
         let keys = TempDir::with_prefix("byoi-keys-").unwrap();
         let key = keys.path().join("key.pub");
@@ -50,7 +52,6 @@ fn built() -> &'static Built {
         );
         let after = state();
         Built {
-            _dir: dir,
             image,
             said,
             before,
