@@ -77,7 +77,8 @@ impl BitWriter {
     /// The bits of an entry of a table: the count above bit 24.
     #[inline(always)]
     pub fn entry(&mut self, entry: u32) {
-        self.add(u64::from(entry & 0x00ff_ffff), entry >> 24);
+        let (bits, count) = parts(entry);
+        self.add(bits, count);
     }
 }
 
@@ -90,7 +91,12 @@ pub const fn entry(bits: u32, count: u32) -> u32 {
 /// Two entries as bits and their count, the first one lowest.
 #[inline(always)]
 pub fn joined(first: u32, second: u32) -> (u64, u32) {
-    let bits = |entry: u32| u64::from(entry & 0x00ff_ffff);
-    let (count, more) = (first >> 24, second >> 24);
-    (bits(first) | bits(second) << count, count + more)
+    let ((bits, count), (more_bits, more)) = (parts(first), parts(second));
+    (bits | more_bits << count, count + more)
+}
+
+/// The bits of an entry, and their count.
+#[inline(always)]
+fn parts(entry: u32) -> (u64, u32) {
+    (u64::from(entry & 0x00ff_ffff), entry >> 24)
 }
