@@ -4,9 +4,9 @@
     bench-image.py BYOI-BUILDER FOLDER GUEST ROUNDS
 
 FOLDER holds disk.raw; GUEST is the disk of a real guest. All programs take their
-turn in each of ROUNDS rounds, in another order each time, as a program that leaves
-much free memory behind slows the next one down; those that run a virtual machine
-run once. Every output is compared with the disk and checked. Called by bench.sh.
+turn in each of ROUNDS rounds, in another order each time, as what ran before decides
+how fast memory is at hand; those that run a virtual machine run once. Every output
+is compared with the disk and checked. Called by bench.sh.
 """
 
 import os
